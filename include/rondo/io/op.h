@@ -56,8 +56,8 @@ class Op : public ListHook<> {
     const void* address;   // sockaddr
   };
   size_t size = 0;         // bytes, parts (at most kVectorMax), or the address's length
-  // kReceiveProvided: the buffer with `result` bytes in it, where result > 0. Whoever handles the completion
-  // takes it (std::move); what is left there when deliver returns goes back to the pool.
+  // kReceiveProvided: the buffer with `result` bytes in it, where result > 0. The engine does not
+  // touch it after delivery: it stays here until somebody takes it (std::move) or the op goes.
   // A receive that was cancelled may still carry bytes: then it says so by result > 0.
   BufferRef buffer;
   Deliver deliver;
