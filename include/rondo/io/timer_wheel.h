@@ -37,8 +37,8 @@ class TimerWheel {
   TimerWheel& operator=(const TimerWheel&) = delete;
   ~TimerWheel() = default;  // every timer must be gone
 
-  // Arms (or re-arms) `timer` for `deadline`; one in the past fires at the next Advance. Deadlines further
-  // than about 49 days are clamped to that. Never fires inline.
+  // Arms (or re-arms) `timer` for `deadline`; one in the past fires at the next Advance. One further away than
+  // about 49 days is looked at again after that time, and kept. Never fires inline.
   void Arm(Timer& timer, Instant deadline);
 
   // Fires everything due at `now`, in order of deadline to the millisecond. A firing timer may arm or cancel
@@ -55,14 +55,27 @@ class TimerWheel {
   static constexpr int kLevels = 4;
   static constexpr int kSlotBits = 8;
   static constexpr int kSlots = 1 << kSlotBits;
+  static constexpr uint64_t kSpan = uint64_t{1} << (kLevels * kSlotBits);  // ticks
 
-  void Place(Timer& timer);
+  // When the next slot that holds a timer must be looked at; level == kLevels: there is none.
+  struct Event {
+    uint64_t tick;
+    int level;
+    int slot;
+  };
+
+  // Puts a timer into its slot, or at the end of `due` where its tick has come.
+  void Place(Timer& timer, IntrusiveList<Timer>& due);
+  Event NextEvent() const;
+  // The first slot of `level` from `from` on that holds a timer, or kSlots.
+  int FirstOccupied(int level, int from) const;
   static uint64_t TickOf(Instant at);
 
-  uint64_t tick_;  // milliseconds since the epoch of Instant; everything before it has fired
+  uint64_t tick_;  // milliseconds since the epoch of Instant; all up to here is fired or in due_
+  IntrusiveList<Timer> due_;  // armed for now or before: for the next Advance
   // A bit for each slot that may hold timers (a cancelled timer leaves its bit behind; cleared on the next visit).
   mutable std::array<std::array<uint64_t, kSlots / 64>, kLevels> occupied_{};
-  mutable std::array<std::array<IntrusiveList<Timer>, kSlots>, kLevels> slots_;
+  std::array<std::array<IntrusiveList<Timer>, kSlots>, kLevels> slots_;
 };
 
 }  // namespace rondo::io

@@ -1,0 +1,31 @@
+#include "rondo/base/freelist.h"
+
+#include <cstdlib>
+
+#include "rondo/base/check.h"
+
+namespace rondo {
+
+Freelist::~Freelist() {
+  RONDO_CHECK(blocks_out_ == 0);
+  for (Block*& head : heads_) {
+    while (head != nullptr) {
+      Block* block = head;
+      head = block->next;
+      std::free(block);
+    }
+  }
+}
+
+void* Freelist::AllocateSlow(size_t size) {
+  ++allocations_;
+  // An empty request gets the smallest block: every block must have room for the link it carries
+  // when free.
+  void* block = std::malloc(RoundUp(size == 0 ? 1 : size));
+  RONDO_CHECK(block != nullptr);
+  return block;
+}
+
+void Freelist::FreeSlow(void* block) { std::free(block); }
+
+}  // namespace rondo
