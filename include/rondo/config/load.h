@@ -1,0 +1,53 @@
+// From a YAML file (or the arguments of `rondo run`) to a checked Config, or to everything that is
+// wrong with it at once. No state; reads nothing but the file it is given and the environment.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rondo/config/config.h"
+
+namespace rondo::config {
+
+// Line and column count from 1, the column in characters; both are 0 where the error has no place
+// in a file.
+struct Error {
+  int line = 0;
+  int col = 0;
+  std::string message;  // what is wrong, and what would be right
+  friend bool operator==(const Error&, const Error&) = default;
+};
+
+// Either `config` or at least one error, ordered by place. After a YAML syntax error it is that one
+// alone.
+struct LoadResult {
+  std::optional<Config> config;
+  std::vector<Error> errors;
+};
+
+// The value of an environment variable, nothing where it is not set.
+using Environment = std::function<std::optional<std::string>(std::string_view name)>;
+Environment ProcessEnvironment();
+
+inline constexpr size_t kFileBytesMax = 10 * 1024 * 1024;
+
+// Reads the file (at most kFileBytesMax; any kind but a directory) with the process's environment.
+LoadResult LoadFile(const std::string& path);
+
+// `file_name` is what relative paths in the configuration are resolved against; it is not opened.
+LoadResult Parse(std::string_view text, const std::string& file_name,
+                 const Environment& environment);
+
+// `rondo run --listen :8080 --backend 127.0.0.1:3001`: one listener and one upstream, both named
+// "default", and a route that sends every request, WebSockets too, there. An empty `balance` means
+// round_robin. Errors name the argument.
+LoadResult BuildQuick(const std::vector<std::string>& listen,
+                      const std::vector<std::string>& backends, std::string_view balance);
+
+// "rondo.yaml:3:5: message"; without the numbers where the error has no place.
+std::string FormatError(std::string_view file_name, const Error& error);
+
+}  // namespace rondo::config
