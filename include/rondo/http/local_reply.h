@@ -1,0 +1,54 @@
+// Rondo's own answers: errors with their reason, and fixed responses. Pure, no allocation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "rondo/http/message.h"
+
+namespace rondo::http {
+
+enum class ReplyFormat : uint8_t { kJson, kPlainText };
+
+struct LocalReply {
+  int status = 500;
+  std::string_view reason;      // stable: "no_route"; the "code" of the body
+  std::string_view message;     // empty: MessageOf(reason, status)
+  std::string_view request_id;  // empty: none was made yet
+  std::string_view date;        // an IMF-fixdate; empty: no Date
+  ReplyFormat format = ReplyFormat::kJson;
+  bool close = false;       // Connection: close
+  bool keep_alive = false;  // Connection: keep-alive, for HTTP/1.0 clients that asked for it
+  bool head_only = false;   // answers HEAD: Content-Length of the body, without the body
+  int retry_after_s = -1;   // Retry-After where 0 or more
+};
+
+// Writes head and body; {"error":{"code":…,"message":…,"request_id":…}} or the same as a line of
+// text. Returns the length, or 0 where `capacity` does not suffice: kLocalReplyMax always does as
+// long as reason, message and request_id have at most 64, 512 and 128 bytes.
+size_t WriteLocalReply(const LocalReply& reply, char* out, size_t capacity);
+inline constexpr size_t kLocalReplyMax = 4096;
+
+// Plain text where Accept names text/plain (or text/*) and not JSON; else JSON.
+ReplyFormat ReplyFormatFor(const RequestHead& head);
+
+// A response of the configuration's own (`respond`): the head, for a body that the caller sends
+// behind it (unless the request was HEAD).
+struct FixedReply {
+  int status = 200;
+  std::string_view content_type;  // empty: none
+  uint64_t body_bytes = 0;        // not written for 204 and 304
+  std::string_view date;
+  std::string_view extra_fields;  // "Name: value\r\n" lines: Location, ...
+  bool close = false;
+  bool keep_alive = false;
+};
+size_t WriteFixedReplyHead(const FixedReply& reply, char* out, size_t capacity);
+
+// "Not Found" for 404; "" for statuses that have no registered phrase.
+std::string_view PhraseOf(int status);
+// A sentence that says what happened; for unknown reasons one about the status. Static.
+std::string_view MessageOf(std::string_view reason, int status);
+
+}  // namespace rondo::http
