@@ -88,7 +88,10 @@ class BufferPool {
     free_.push_back(buffer);
   }
 
-  size_t buffers_out() const { return total_ - free_.size(); }
+  // Buffers that somebody holds; those that wait in an engine's ring for the kernel to fill do not count.
+  size_t buffers_out() const { return total_ - free_.size() - lent_; }
+  // For the engine that lends buffers to the kernel: how many it has there.
+  void set_lent(size_t buffers) { lent_ = buffers; }
   size_t buffers_max() const { return buffers_max_; }
   // Gives the memory of free buffers beyond `keep` back to the kernel (they stay usable). For after a burst:
   // O(n log n) in the free buffers.
@@ -103,6 +106,7 @@ class BufferPool {
   };
   size_t buffers_max_;
   size_t total_ = 0;
+  size_t lent_ = 0;
   std::vector<char*> free_;
   std::vector<Region> regions_;
 };

@@ -92,9 +92,18 @@ absl::StatusOr<EngineChoice> ChooseEngine(const std::string& requested);
 // Made on the thread that will call Run.
 absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(EngineKind kind, const EngineOptions& options);
 
-// Opens a listening socket: non-blocking, TCP_NODELAY (inherited by what is accepted), SO_REUSEADDR; with
-// `reuse_port` also SO_REUSEPORT, so that each worker can have one. A stale unix socket file is replaced, one
-// that somebody serves is an error. Backlog 4096. Any thread.
-absl::StatusOr<int> OpenListener(const SocketAddress& address, bool reuse_port);
+enum class ListenMode : uint8_t {
+  kAlone,   // the address is ours alone: it is an error if anybody has it
+  kFirst,   // the first of several sockets of this process: an error if anybody has the address; then SO_REUSEPORT
+  kFurther, // one more socket of an address that this process has opened with kFirst; SO_REUSEPORT
+};
+
+// Opens a listening socket: non-blocking, close-on-exec, TCP_NODELAY (inherited by what is accepted),
+// SO_REUSEADDR. A stale unix socket file is replaced, one that somebody serves is an error; a unix socket has no
+// kFurther (one socket is shared there). Backlog 4096. Any thread. With port 0 the kernel chooses: ask
+// BoundAddress, and open further ones at what it says.
+absl::StatusOr<int> OpenListener(const SocketAddress& address, ListenMode mode);
+// The address that a descriptor is bound to.
+SocketAddress BoundAddress(int fd);
 
 }  // namespace rondo::io

@@ -23,6 +23,8 @@ class Timer : public ListHook<> {
   bool armed() const { return linked(); }
   Instant deadline() const { return deadline_; }
   void Cancel() { Unlink(); }
+  // Only while not armed.
+  void set_fire(Fire fire) { fire_ = fire; }
 
  private:
   friend class TimerWheel;
