@@ -1,4 +1,5 @@
-// Drawn sizes and times: skewed towards the small end, where the interesting cases are, but reaching all.
+// Drawn sizes and times: skewed towards the small end, where the interesting cases are, but
+// reaching all.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
-// Virtual time and what is to happen in it. Events of one instant run in the order they were scheduled.
+// Virtual time and what is to happen in it. Events of one instant run in the order they were
+// scheduled.
 #pragma once
 
 #include <functional>

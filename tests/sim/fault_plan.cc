@@ -7,7 +7,7 @@ namespace {
 
 struct Fault {
   const char* name;
-  double FaultPlan::*rate;
+  double FaultPlan::* rate;
   double rate_max;  // beyond this a run mostly shows nothing but this fault
 };
 

@@ -1,5 +1,5 @@
-// Which faults a simulation injects, and how often. A rate is the probability for each occasion that the
-// fault could strike; all are zero unless somebody sets or draws them. Values only.
+// Which faults a simulation injects, and how often. A rate is the probability for each occasion
+// that the fault could strike; all are zero unless somebody sets or draws them. Values only.
 #pragma once
 
 #include <cstdint>

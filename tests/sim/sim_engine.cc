@@ -89,8 +89,8 @@ void SimEngine::BeginConnect(io::Op& op, Descriptor& descriptor) {
   if (!descriptor.stream) return;
   const SimStream::State state = descriptor.stream->state();
   if (state == SimStream::State::kConnecting || state == SimStream::State::kConnected) return;
-  const SocketAddress to = io::FromRawAddress(static_cast<const sockaddr*>(op.address),
-                                              static_cast<socklen_t>(op.size));
+  const SocketAddress to =
+      io::FromRawAddress(static_cast<const sockaddr*>(op.address), static_cast<socklen_t>(op.size));
   SocketAddress from = source_;
   if (to.kind == SocketAddress::Kind::kUnix) {
     from = SocketAddress{};
@@ -126,9 +126,9 @@ void SimEngine::Run(Instant deadline) {
   now_ = world_.now();
   woken_.store(false);
   FeedStarved();
-  size_t budget = std::min(kDeliveriesMax, std::max<size_t>(ready_.size(), 1) * 2);
+  size_t budget = kDeliveriesMax;
   Rng& rng = world_.rng();
-  if (budget > 1 && rng.Chance(faults_->short_tick)) budget = DrawPart(rng, budget);
+  if (ready_.size() > 1 && rng.Chance(faults_->short_tick)) budget = DrawPart(rng, ready_.size());
   while (!ready_.empty() && budget-- > 0) DeliverOne();
 }
 
@@ -156,8 +156,7 @@ int SimEngine::OpenStream(const SocketAddress& address) {
 int SimEngine::Listen(const SocketAddress& address, io::ListenMode mode, size_t backlog) {
   if (process_->open_count() >= process_->descriptors_max()) return -EMFILE;
   Descriptor descriptor;
-  descriptor.listener =
-      world_.network().Listen(address, mode != io::ListenMode::kAlone, backlog);
+  descriptor.listener = world_.network().Listen(address, mode != io::ListenMode::kAlone, backlog);
   if (!descriptor.listener) return -EADDRINUSE;
   descriptor.opened_by = "Listen by " + name_ + " on " + address.ToString();
   descriptor.opened_at = world_.now();
@@ -177,8 +176,8 @@ int SimEngine::Shutdown(int fd, io::ShutdownHow how) {
 
 void SimEngine::Close(int fd) {
   Descriptor* descriptor = process_->Find(fd);
-  RONDO_CHECK(descriptor != nullptr);        // closed twice, or never opened
-  RONDO_CHECK(descriptor->slots.empty());    // an op of it is in flight
+  RONDO_CHECK(descriptor != nullptr);      // closed twice, or never opened
+  RONDO_CHECK(descriptor->slots.empty());  // an op of it is in flight
   if (descriptor->stream) descriptor->stream->Close();
   if (descriptor->listener) world_.network().CloseListener(*descriptor->listener);
   process_->Remove(fd);
@@ -208,9 +207,7 @@ WallTime SimEngine::WallNow() const {
 void SimEngine::Forget(io::Op& op) {
   if (!op.in_flight()) return;
   const uint64_t id = op.engine_data;
-  std::erase_if(ready_, [id](const Ready& ready) {
-    return ready.flight == id;
-  });
+  std::erase_if(ready_, [id](const Ready& ready) { return ready.flight == id; });
   std::erase(starved_, id);
   Detach(id, op.fd);
   flights_.erase(id);

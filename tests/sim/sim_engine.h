@@ -1,7 +1,7 @@
-// io::Engine on the simulated network, in virtual time. One for each simulated thread. Nothing completes
-// when it is submitted: an op is tried after a drawn delay and again whenever its stream changes, and a
-// result is collected after another drawn delay, so completions of different ops overtake each other and a
-// cancel may come too late.
+// io::Engine on the simulated network, in virtual time. One for each simulated thread. Nothing
+// completes when it is submitted: an op is tried after a drawn delay and again whenever its stream
+// changes, and a result is collected after another drawn delay, so completions of different ops
+// overtake each other and a cancel may come too late.
 #pragma once
 
 #include <atomic>
@@ -28,8 +28,8 @@ struct SimEngineOptions {
   FaultPlan faults;
   // Where its connects come from.
   IpAddress source_v4 = IpAddress::V4(0x7f000001);
-  // Run does not only look: it moves the whole world forward until it has something to deliver or the
-  // deadline has come. For tests that call Run themselves.
+  // Run does not only look: it moves the whole world forward until it has something to deliver or
+  // the deadline has come. For tests that call Run themselves.
   bool drives_world = false;
 };
 
@@ -78,7 +78,7 @@ class SimEngine final : public io::Engine {
     bool decided = false;    // its final result is fixed: neither tries nor cancels change it
     bool collected = false;  // its final result is in ready_
     bool starved = false;
-    Instant last_result{};   // results of one op stay in order
+    Instant last_result{};  // results of one op stay in order
     Instant submitted_at{};
     Instant spared_until{};  // a drawn lack of buffers lasts until then
     io::BufferRef buffer;

@@ -170,8 +170,8 @@ void SimEngine::FeedStarved() {
 
 void SimEngine::ListLeaks(std::vector<std::string>& lines) const {
   for (const auto& [id, flight] : flights_) {
-    const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(world_.now() -
-                                                                           flight.submitted_at);
+    const auto age =
+        std::chrono::duration_cast<std::chrono::milliseconds>(world_.now() - flight.submitted_at);
     lines.push_back(absl::StrCat(name_, ": ", NameOf(flight.op->kind), " on descriptor ",
                                  flight.op->fd, " is in flight, since ", age.count(), " ms",
                                  flight.starved ? ", waiting for a buffer" : ""));

@@ -10,8 +10,7 @@ namespace {
 
 bool IsAny(const SocketAddress& address) {
   return address.kind == SocketAddress::Kind::kIp &&
-         (address.both_families || address.ip == IpAddress{} ||
-          address.ip == IpAddress::V4(0));
+         (address.both_families || address.ip == IpAddress{} || address.ip == IpAddress::V4(0));
 }
 
 // Whether a connect to `to` reaches a listener bound to `bound`.

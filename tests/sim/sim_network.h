@@ -1,6 +1,6 @@
 // Where simulated streams meet: listeners by address (several on one address form a group, and each
-// connection goes to one of them by chance), connects with their delays and failures, and what a test may
-// do to an address while traffic is running.
+// connection goes to one of them by chance), connects with their delays and failures, and what a
+// test may do to an address while traffic is running.
 #pragma once
 
 #include <deque>
@@ -33,7 +33,8 @@ class SimNetwork {
   // -- what a test does to an address; applies to connections there are and to later ones --
   // Connects get ECONNREFUSED. Connections stay.
   void Refuse(const SocketAddress& address) { Control(address)->refuse = true; }
-  // Nothing gets through: connects are not answered, data gets stuck. Until Restore, like a pulled cable.
+  // Nothing gets through: connects are not answered, data gets stuck. Until Restore, like a pulled
+  // cable.
   void BlackHole(const SocketAddress& address) { Control(address)->silent = true; }
   // `bytes_per_second` in each direction of each connection.
   void Slow(const SocketAddress& address, int64_t bytes_per_second);

@@ -53,10 +53,11 @@ void SimProcess::ListOpen(Instant now, std::vector<std::string>& lines) const {
   for (size_t i = 0; i < table_.size(); ++i) {
     const Descriptor& descriptor = table_[i];
     if (!descriptor.open()) continue;
-    const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - descriptor.opened_at);
-    std::string line = absl::StrCat("descriptor ", first_ + static_cast<int>(i), " of ", name_,
-                                    " is open, from ", descriptor.opened_by, " ",
-                                    age.count(), " ms ago");
+    const auto age =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - descriptor.opened_at);
+    std::string line =
+        absl::StrCat("descriptor ", first_ + static_cast<int>(i), " of ", name_, " is open, from ",
+                     descriptor.opened_by, " ", age.count(), " ms ago");
     if (descriptor.stream) {
       absl::StrAppend(&line, ", ", descriptor.stream->bytes_sent(), " bytes sent, ",
                       descriptor.stream->unread_bytes(), " unread, ",

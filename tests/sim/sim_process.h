@@ -1,5 +1,5 @@
-// The descriptors of one simulated process: small numbers, the lowest free one first, so that a number is
-// reused at once, as in a real kernel. The engines (threads) of a process share it.
+// The descriptors of one simulated process: small numbers, the lowest free one first, so that a
+// number is reused at once, as in a real kernel. The engines (threads) of a process share it.
 #pragma once
 
 #include <deque>
@@ -21,7 +21,7 @@ struct Slot {
 };
 
 struct Descriptor {
-  std::shared_ptr<SimStream> stream;      // one of these two; neither: free
+  std::shared_ptr<SimStream> stream;  // one of these two; neither: free
   std::shared_ptr<SimListener> listener;
   std::vector<Slot> slots;
   std::string opened_by;  // for leak reports

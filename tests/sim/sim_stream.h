@@ -1,7 +1,7 @@
-// One side of a simulated stream connection: bytes, ends and resets travel to the other side in order, with
-// drawn delays, through a pipe that holds a bounded number of bytes. Behaves as Linux TCP sockets were
-// observed to: what was received stays readable after a reset (unless the fault plan says otherwise), an
-// error is reported once, closing with unread bytes sends a reset.
+// One side of a simulated stream connection: bytes, ends and resets travel to the other side in
+// order, with drawn delays, through a pipe that holds a bounded number of bytes. Behaves as Linux
+// TCP sockets were observed to: what was received stays readable after a reset (unless the fault
+// plan says otherwise), an error is reported once, closing with unread bytes sends a reset.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,9 @@
-// A whole simulated world in one thread: virtual time, one source of randomness, the network, the engines
-// and the actors that use them. Equal seeds give equal runs, event by event.
+// A whole simulated world in one thread: virtual time, one source of randomness, the network, the
+// engines and the actors that use them. Equal seeds give equal runs, event by event.
 //
-// An actor is anything with a tick that calls its engine's Run, as a worker's loop does. Here Run never
-// waits: it delivers what is due and notes its deadline, and the world decides who is ticked next.
+// An actor is anything with a tick that calls its engine's Run, as a worker's loop does. Here Run
+// never waits: it delivers what is due and notes its deadline, and the world decides who is ticked
+// next.
 #pragma once
 
 #include <functional>
@@ -53,8 +54,9 @@ class SimWorld {
 
   using Tick = std::function<void()>;
   using NextDeadline = std::function<Instant()>;
-  // `tick` calls `engine`.Run once. It is called when the engine has something to deliver or was woken, when
-  // the deadline given to the last Run has come, and when `next_deadline`, where there is one, has come.
+  // `tick` calls `engine`.Run once. It is called when the engine has something to deliver or was
+  // woken, when the deadline given to the last Run has come, and when `next_deadline`, where there
+  // is one, has come.
   int AddActor(SimEngine& engine, Tick tick, NextDeadline next_deadline = {});
   void RemoveActor(int actor);
   // The thread does not run until Resume: stopped by a debugger, starved of CPU.
