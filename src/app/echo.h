@@ -1,6 +1,6 @@
-// `rondo echo`: a small HTTP/1.1 and WebSocket responder for trying things out, for the tests and as the
-// origin of the benches. One thread, plain epoll, and none of the proxy's own code, so that a fault of the
-// proxy cannot hide behind the same fault here.
+// `rondo echo`: a small HTTP/1.1 and WebSocket responder for trying things out, for the tests and
+// as the origin of the benches. One thread, plain epoll, and none of the proxy's own code, so that
+// a fault of the proxy cannot hide behind the same fault here.
 #pragma once
 
 #include <cstdint>
@@ -12,19 +12,21 @@
 namespace rondo::app {
 
 struct EchoOptions {
-  SocketAddress listen;      // port 0: the kernel chooses; the line "listening on ..." on stderr tells
-  std::string name;          // sent as X-Backend; empty: the address it listens on
-  Duration delay{};          // before each answer but /health
-  int status = 200;          // of answers whose path names no other, 200 to 599
-  int64_t body_bytes = -1;   // of the same answers: that many bytes of pattern; negative: a line of JSON
+  SocketAddress listen;  // port 0: the kernel chooses; the line "listening on ..." on stderr tells
+  std::string name;      // sent as X-Backend; empty: the address it listens on
+  Duration delay{};      // before each answer but /health
+  int status = 200;      // of answers whose path names no other, 200 to 599
+  int64_t body_bytes =
+      -1;  // of the same answers: that many bytes of pattern; negative: a line of JSON
 };
 
-// Serves until SIGTERM or SIGINT, whose handling it takes over (a signalfd). Returns the exit status: 0
-// after a signal, 1 where it could not listen (the reason is on stderr).
+// Serves until SIGTERM or SIGINT, whose handling it takes over (a signalfd). Returns the exit
+// status: 0 after a signal, 1 where it could not listen (the reason is on stderr).
 //
-// Paths: /health, /headers (the request as it came), /bytes/N and /chunked/N (N bytes of pattern: byte i is
-// (i ^ i>>8) & 255), /upload (JSON with the count and the FNV-1a 64 hash of the body), /status/CODE, /delay/MS,
-// /close (closes after the answer), /ws. A request with `Upgrade: websocket` is answered on any path.
+// Paths: /health, /headers (the request as it came), /bytes/N and /chunked/N (N bytes of pattern:
+// byte i is (i ^ i>>8) & 255), /upload (JSON with the count and the FNV-1a 64 hash of the body),
+// /status/CODE, /delay/MS, /close (closes after the answer), /ws. A request with `Upgrade:
+// websocket` is answered on any path.
 int RunEcho(const EchoOptions& options);
 
 }  // namespace rondo::app
