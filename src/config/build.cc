@@ -1,0 +1,95 @@
+#include "config/build.h"
+
+#include "config/checks.h"
+#include "config/scalar.h"
+#include "config/text.h"
+
+namespace rondo::config {
+namespace {
+
+void BuildProcess(const Section& root, Process& process) {
+  const std::optional<Section> section = root.ReadSection("process");
+  if (!section) return;
+  section->ReadWhole("workers", process.workers);
+  if (auto engine = section->ReadChoice("engine")) process.engine = std::move(*engine);
+  section->ReadDuration("lame_duck", process.lame_duck);
+  section->ReadDuration("shutdown_grace", process.shutdown_grace);
+  if (const std::optional<Text> path = section->ReadText("pid_file")) {
+    if (path->value.empty()) {
+      section->context().AddError(path->where,
+                                  "`pid_file` is empty: write a path, or remove the key");
+    }
+    process.pid_file = section->context().ResolvePath(path->value);
+  }
+}
+
+void BuildLogging(const Section& root, Logging& logging) {
+  const std::optional<Section> section = root.ReadSection("logging");
+  if (!section) return;
+  if (const std::optional<std::string> level = section->ReadChoice("level")) {
+    if (*level == "debug") logging.level = LogLevel::kDebug;
+    if (*level == "warn") logging.level = LogLevel::kWarn;
+    if (*level == "error") logging.level = LogLevel::kError;
+  }
+  const std::optional<Section> access = section->ReadSection("access");
+  if (!access) return;
+  if (const std::optional<Text> path = access->ReadText("path")) {
+    const std::string& value = path->value;
+    if (value.empty()) {
+      access->context().AddError(path->where,
+                                 "`path` is empty: write `stdout`, `stderr`, `off` or a file");
+    }
+    const bool is_word = value == "stdout" || value == "stderr" || value == "off";
+    logging.access.path = is_word ? value : access->context().ResolvePath(value);
+  }
+  if (const std::optional<std::string> format = access->ReadChoice("format")) {
+    logging.access.format = *format == "combined" ? AccessLog::kCombined : AccessLog::kJson;
+  }
+}
+
+void BuildTimeouts(const Section& root, Timeouts& timeouts) {
+  const std::optional<Section> section = root.ReadSection("timeouts");
+  if (!section) return;
+  section->ReadDuration("request_header", timeouts.request_header);
+  section->ReadDuration("request_body", timeouts.request_body);
+  section->ReadDuration("keepalive", timeouts.keepalive);
+}
+
+void BuildLimits(const Section& root, Limits& limits) {
+  const std::optional<Section> section = root.ReadSection("limits");
+  if (!section) return;
+  section->ReadSize("header_bytes", limits.header_bytes);
+  section->ReadWhole("header_count", limits.header_count);
+  section->ReadSize("body_bytes", limits.body_bytes);
+  section->ReadWhole("connections", limits.connections);
+}
+
+}  // namespace
+
+Config BuildConfig(const Section& root) {
+  Config config;
+  BuildProcess(root, config.process);
+  BuildLogging(root, config.logging);
+  BuildTimeouts(root, config.timeouts);
+  BuildLimits(root, config.limits);
+  config.upstreams = BuildUpstreams(root);
+  config.listeners = BuildListeners(root, config.upstreams);
+  return config;
+}
+
+std::optional<Section> NamedSection(Context& context, std::string_view path, const Entry& entry) {
+  if (const Checked<std::string> name = CheckName(entry.name); !name.value) {
+    context.AddError(entry.where, Cat(Quoted(entry.name), " ", name.problem));
+  }
+  if (entry.value->kind != Node::Kind::kMap && entry.value->kind != Node::Kind::kNull) {
+    context.AddError(entry.value->mark, Cat(Quoted(entry.name), " must be a map of keys"));
+    return std::nullopt;
+  }
+  return Section(context, path, *entry.value, entry.where);
+}
+
+std::string ValueProblem(std::string_view key, std::string_view value, std::string_view problem) {
+  return Cat("`", key, "`: ", Quoted(value), " ", problem);
+}
+
+}  // namespace rondo::config

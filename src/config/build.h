@@ -1,0 +1,27 @@
+// From the sections of the file to the Config, with the checks that concern more than one key.
+// Errors go to the context; what they leave behind is not to be used.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/reader.h"
+#include "rondo/config/config.h"
+
+namespace rondo::config {
+
+Config BuildConfig(const Section& root);
+
+std::vector<Upstream> BuildUpstreams(const Section& root);
+
+// Routes may name any of `upstreams`.
+std::vector<Listener> BuildListeners(const Section& root, const std::vector<Upstream>& upstreams);
+
+// A named section of `root`: CheckName on its name, and nothing where it is no map.
+std::optional<Section> NamedSection(Context& context, std::string_view path, const Entry& entry);
+
+// The message of an error about a value.
+std::string ValueProblem(std::string_view key, std::string_view value, std::string_view problem);
+
+}  // namespace rondo::config

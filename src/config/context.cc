@@ -1,0 +1,119 @@
+// Errors, substitution and paths: what every part of reading shares.
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "config/reader.h"
+#include "config/scalar.h"
+#include "config/text.h"
+
+namespace rondo::config {
+namespace {
+
+constexpr size_t kVisitsMax = 1'000'000;
+// A file with more errors than this is not read by anybody to its end.
+constexpr size_t kErrorsMax = 1000;
+
+bool IsNameStart(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_'; }
+
+bool IsVariableName(std::string_view name) {
+  return !name.empty() && IsNameStart(name.front()) &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return IsNameStart(c) || (c >= '0' && c <= '9'); });
+}
+
+}  // namespace
+
+void Context::AddError(SourceMark where, std::string message) {
+  if (errors_full()) return;
+  errors_.push_back({.line = where.line, .col = where.col, .message = std::move(message)});
+}
+
+bool Context::errors_full() const { return errors_.size() >= 10 * kErrorsMax; }
+
+std::vector<Error> Context::TakeErrors() {
+  const auto place = [](const Error& error) {
+    return std::tie(error.line, error.col, error.message);
+  };
+  std::sort(errors_.begin(), errors_.end(),
+            [&](const Error& a, const Error& b) { return place(a) < place(b); });
+  // What stands behind an alias is read once for each use.
+  errors_.erase(std::unique(errors_.begin(), errors_.end()), errors_.end());
+  if (errors_.size() > kErrorsMax) {
+    errors_.resize(kErrorsMax);
+    errors_.push_back({.message = Cat("only the first ", kErrorsMax, " errors are shown")});
+  }
+  return std::exchange(errors_, {});
+}
+
+bool Context::Visit(SourceMark where) {
+  if (visits_ > kVisitsMax) return false;
+  if (++visits_ <= kVisitsMax) return true;
+  AddError(where,
+           Cat("more than ", kVisitsMax, " values once aliases are followed: use fewer aliases"));
+  return false;
+}
+
+std::optional<std::string> Context::Substitute(std::string_view text, SourceMark where) {
+  std::string out;
+  bool failed = false;
+  while (!text.empty()) {
+    const size_t dollar = text.find('$');
+    out.append(text.substr(0, dollar));
+    if (dollar == std::string_view::npos) break;
+    text.remove_prefix(dollar + 1);
+    if (text.starts_with('$')) {
+      out.push_back('$');
+      text.remove_prefix(1);
+      continue;
+    }
+    if (!text.starts_with('{')) {
+      out.push_back('$');
+      continue;
+    }
+    const size_t end = text.find('}');
+    if (end == std::string_view::npos) {
+      AddError(where, "`${` without `}`: write ${NAME}, or $$ for a dollar sign");
+      return std::nullopt;
+    }
+    const std::string_view inside = text.substr(1, end - 1);
+    text.remove_prefix(end + 1);
+    const size_t separator = inside.find(":-");
+    const std::string_view name = inside.substr(0, separator);
+    const bool has_default = separator != std::string_view::npos;
+    if (!IsVariableName(name)) {
+      AddError(where, Cat(Quoted(Cat("${", inside, "}")),
+                          " names no environment variable: write ${NAME} or ${NAME:-default}"));
+      failed = true;
+      continue;
+    }
+    std::optional<std::string> value = environment_ ? environment_(name) : std::nullopt;
+    // As in a shell, `:-` also replaces what is set but empty.
+    if (has_default && (!value || value->empty()))
+      value = std::string(inside.substr(separator + 2));
+    if (!value) {
+      AddError(where, Cat("environment variable `", name, "` is not set: set it, or write ${", name,
+                          ":-default}"));
+      failed = true;
+      continue;
+    }
+    if (FirstInvalidUtf8(*value)) {
+      AddError(where, Cat("environment variable `", name, "` is not UTF-8"));
+      failed = true;
+      continue;
+    }
+    out.append(*value);
+  }
+  if (failed) return std::nullopt;
+  return out;
+}
+
+std::string Context::ResolvePath(std::string_view path) const {
+  if (path.empty() || path.starts_with('/')) return std::string(path);
+  const size_t slash = file_name_.rfind('/');
+  if (slash == std::string::npos) return std::string(path);
+  while (path.starts_with("./")) path.remove_prefix(2);
+  return Cat(file_name_.substr(0, slash + 1), path);
+}
+
+}  // namespace rondo::config
