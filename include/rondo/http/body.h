@@ -83,7 +83,7 @@ class BodyDecoder {
   uint64_t remaining_ = 0;
   std::unique_ptr<std::string> trailers_;
   const char* refused_ = nullptr;
-  uint32_t extension_bytes_ = 0;  // of the whole body
+  uint32_t extension_bytes_ = 0;  // of this chunk
   uint32_t trailer_bytes_ = 0;
   uint32_t trailer_bytes_max_ = 0;
   uint32_t line_start_ = 0;  // in *trailers_

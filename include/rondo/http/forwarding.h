@@ -66,6 +66,11 @@ std::string_view ChooseUpgrade(const RequestHead& head, std::span<const std::str
 IpAddress ClientAddress(const RequestHead& head, const IpAddress& peer,
                         std::span<const Network> trusted);
 
+// The same behind a peer that is trusted but has no address (a unix socket); none where nobody is
+// named.
+std::optional<IpAddress> ClientAddressBehind(const RequestHead& head,
+                                             std::span<const Network> trusted);
+
 // Whether a network of `networks` has the address.
 bool IsIn(const IpAddress& address, std::span<const Network> networks);
 

@@ -41,12 +41,6 @@ class RequestParser {
                    RequestHead& out);
 };
 
-// What of the request decides how its response is read.
-struct ResponseContext {
-  bool request_was_head = false;
-  bool request_had_upgrade = false;  // an Upgrade was forwarded, so that 101 is an answer
-};
-
 class ResponseParser {
  public:
   // Parses the head at the beginning of `bytes`; refusals have status 502. Interim responses (1xx)

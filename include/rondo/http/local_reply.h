@@ -28,9 +28,10 @@ struct LocalReply {
 // text. Returns the length, or 0 where `capacity` does not suffice: kLocalReplyMax always does as
 // long as reason, message and request_id have at most 64, 512 and 128 bytes.
 size_t WriteLocalReply(const LocalReply& reply, char* out, size_t capacity);
-inline constexpr size_t kLocalReplyMax = 4096;
+inline constexpr size_t kLocalReplyMax = 5120;
 
-// Plain text where Accept names text/plain (or text/*) and not JSON; else JSON.
+// Plain text where Accept names text/plain, text/html or text/* and no JSON (browsers, say); else
+// JSON.
 ReplyFormat ReplyFormatFor(const RequestHead& head);
 
 // A response of the configuration's own (`respond`): the head, for a body that the caller sends

@@ -14,12 +14,16 @@
 namespace rondo::http {
 
 // Why a message is not taken: the status to answer with and a stable name for logs, metrics and
-// tests. `reason` is a string literal; nullptr means that nothing is wrong.
+// tests. Both texts are string literals; a `reason` of nullptr means that nothing is wrong.
 struct Refusal {
   int status = 0;
   const char* reason = nullptr;
+  // What a backend did wrong where `reason` is "bad_response"; else nullptr, since `reason` says it
+  // all.
+  const char* detail = nullptr;
 
   explicit operator bool() const { return reason != nullptr; }
+  const char* what() const { return detail != nullptr ? detail : reason; }
 };
 
 // How the end of a body is found (RFC 9112 §6.3).

@@ -1,0 +1,302 @@
+#include "rondo/http/body.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "rondo/base/check.h"
+
+namespace rondo::http {
+namespace {
+
+constexpr uint32_t kExtensionBytesMax = 256;
+constexpr uint8_t kSizeDigitsMax = 16;
+constexpr uint64_t kChunkSizeMax = (uint64_t{1} << 60) - 1;
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// Control characters, but not the tab.
+bool IsControl(char c) {
+  const uint8_t byte = static_cast<uint8_t>(c);
+  return (byte < 0x20 && c != '\t') || byte == 0x7f;
+}
+
+// Fields that change how a message is read, routed or authenticated come too late in a trailer, or
+// could be merged into the header section by a careless reader (RFC 9110 §6.5.1).
+bool MayBeTrailer(FieldId id) {
+  switch (id) {
+    case FieldId::kOther:
+    case FieldId::kServer:
+    case FieldId::kDate:
+    case FieldId::kXRequestId:
+    case FieldId::kUserAgent:
+    case FieldId::kReferer:
+    case FieldId::kAccept:
+    case FieldId::kVary:
+    case FieldId::kWarning:
+    case FieldId::kTraceparent:
+    case FieldId::kOrigin:
+      return true;
+    case FieldId::kHost:
+    case FieldId::kConnection:
+    case FieldId::kContentLength:
+    case FieldId::kTransferEncoding:
+    case FieldId::kTe:
+    case FieldId::kTrailer:
+    case FieldId::kUpgrade:
+    case FieldId::kExpect:
+    case FieldId::kKeepAlive:
+    case FieldId::kProxyConnection:
+    case FieldId::kProxyAuthenticate:
+    case FieldId::kProxyAuthorization:
+    case FieldId::kProxyAuthenticationInfo:
+    case FieldId::kHttp2Settings:
+    case FieldId::kXForwardedFor:
+    case FieldId::kXForwardedProto:
+    case FieldId::kXForwardedHost:
+    case FieldId::kXRealIp:
+    case FieldId::kForwarded:
+    case FieldId::kVia:
+    case FieldId::kIdempotencyKey:
+    case FieldId::kCookie:
+    case FieldId::kSetCookie:
+    case FieldId::kAuthorization:
+    case FieldId::kWwwAuthenticate:
+    case FieldId::kContentType:
+    case FieldId::kContentEncoding:
+    case FieldId::kContentRange:
+    case FieldId::kCacheControl:
+    case FieldId::kMaxForwards:
+    case FieldId::kRange:
+    case FieldId::kAge:
+    case FieldId::kExpires:
+    case FieldId::kLocation:
+    case FieldId::kRetryAfter:
+    case FieldId::kPragma:
+    case FieldId::kIfMatch:
+    case FieldId::kIfNoneMatch:
+    case FieldId::kIfModifiedSince:
+    case FieldId::kIfUnmodifiedSince:
+    case FieldId::kIfRange:
+    case FieldId::kCount:
+      return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+void BodyDecoder::Begin(Framing framing, uint64_t content_length, const HeadLimits& limits,
+                        int refusal_status) {
+  *this = BodyDecoder();
+  refusal_status_ = static_cast<int16_t>(refusal_status);
+  trailer_bytes_max_ = static_cast<uint32_t>(std::min<size_t>(limits.header_bytes, UINT32_MAX / 2));
+  trailer_count_max_ = static_cast<uint16_t>(std::min<size_t>(limits.header_count, UINT16_MAX - 1));
+  switch (framing) {
+    case Framing::kNone:
+      break;
+    case Framing::kLength:
+      remaining_ = content_length;
+      if (content_length > 0) state_ = State::kLength;
+      break;
+    case Framing::kChunked:
+      state_ = State::kChunkSize;
+      break;
+    case Framing::kUntilClose:
+      state_ = State::kUntilClose;
+      break;
+  }
+}
+
+BodyDecoder::Step BodyDecoder::Decode(char* bytes, size_t n) {
+  Step step;
+  switch (state_) {
+    case State::kDone:
+      step.done = true;
+      return step;
+    case State::kLength:
+      step.data = bytes;
+      step.size = static_cast<size_t>(std::min<uint64_t>(n, remaining_));
+      step.consumed = step.size;
+      remaining_ -= step.size;
+      if (remaining_ == 0) state_ = State::kDone;
+      step.done = remaining_ == 0;
+      return step;
+    case State::kUntilClose:
+      step.data = bytes;
+      step.size = n;
+      step.consumed = n;
+      return step;
+    case State::kRefused:
+      return Refuse(refused_);
+    case State::kChunkSize:
+    case State::kChunkSizeMore:
+    case State::kChunkExtension:
+    case State::kChunkSizeLf:
+    case State::kChunkData:
+    case State::kChunkDataCr:
+    case State::kChunkDataLf:
+    case State::kTrailerStart:
+    case State::kTrailerLine:
+    case State::kTrailerLf:
+    case State::kFinalLf:
+      break;
+  }
+  return DecodeChunked(bytes, n);
+}
+
+BodyDecoder::Step BodyDecoder::DecodeChunked(char* bytes, size_t n) {
+  Step step;
+  size_t i = 0;
+  while (i < n && state_ != State::kDone) {
+    if (state_ != State::kChunkData) {
+      const char* reason = TakeFramingByte(bytes[i++]);
+      if (reason != nullptr) return Refuse(reason);
+      continue;
+    }
+    const size_t take = static_cast<size_t>(std::min<uint64_t>(n - i, remaining_));
+    if (step.size == 0) {
+      step.data = bytes + i;
+    } else {
+      // What is behind the framing moves up to the data before it, so that data is one span.
+      std::memmove(step.data + step.size, bytes + i, take);
+    }
+    step.size += take;
+    i += take;
+    remaining_ -= take;
+    if (remaining_ == 0) state_ = State::kChunkDataCr;
+  }
+  step.consumed = i;
+  step.done = state_ == State::kDone;
+  return step;
+}
+
+// One byte that is not chunk data. Returns what is wrong with it, or nullptr.
+const char* BodyDecoder::TakeFramingByte(char c) {
+  switch (state_) {
+    case State::kChunkSize:
+      if (HexDigit(c) < 0) return "bad_chunk_size";
+      remaining_ = 0;
+      size_digits_ = 0;
+      extension_bytes_ = 0;
+      state_ = State::kChunkSizeMore;
+      return TakeSizeByte(c);
+    case State::kChunkSizeMore:
+      return TakeSizeByte(c);
+    case State::kChunkExtension:
+      if (c == '\r') {
+        state_ = State::kChunkSizeLf;
+        return nullptr;
+      }
+      if (IsControl(c)) return "bad_chunk_extension";
+      return ++extension_bytes_ > kExtensionBytesMax ? "chunk_extension_too_long" : nullptr;
+    case State::kChunkSizeLf:
+      state_ = remaining_ > 0 ? State::kChunkData : State::kTrailerStart;
+      return c == '\n' ? nullptr : "bare_cr";
+    case State::kChunkDataCr:
+      state_ = State::kChunkDataLf;
+      return c == '\r' ? nullptr : "chunk_longer_than_its_size";
+    case State::kChunkDataLf:
+      state_ = State::kChunkSize;
+      return c == '\n' ? nullptr : "bare_cr";
+    case State::kTrailerStart:
+    case State::kTrailerLine:
+    case State::kTrailerLf:
+    case State::kFinalLf:
+      return TakeTrailerByte(c);
+    case State::kDone:
+    case State::kLength:
+    case State::kUntilClose:
+    case State::kChunkData:
+    case State::kRefused:
+      break;
+  }
+  RONDO_CHECK(false && "these states take no framing byte");
+  return "bad_chunk_size";
+}
+
+const char* BodyDecoder::TakeSizeByte(char c) {
+  const int digit = HexDigit(c);
+  if (digit >= 0) {
+    if (++size_digits_ > kSizeDigitsMax) return "chunk_size_overflow";
+    if (remaining_ > kChunkSizeMax >> 4) return "chunk_size_overflow";
+    remaining_ = remaining_ << 4 | static_cast<uint64_t>(digit);
+    return nullptr;
+  }
+  if (c == '\r') {
+    state_ = State::kChunkSizeLf;
+    return nullptr;
+  }
+  if (c == ';') {
+    state_ = State::kChunkExtension;
+    return nullptr;
+  }
+  return c == '\n' ? "bare_lf" : "bad_chunk_size";
+}
+
+const char* BodyDecoder::TakeTrailerByte(char c) {
+  if (++trailer_bytes_ > trailer_bytes_max_) return "trailers_too_large";
+  if (state_ == State::kFinalLf) {
+    state_ = State::kDone;
+    return c == '\n' ? nullptr : "bare_cr";
+  }
+  if (state_ == State::kTrailerLf) {
+    state_ = State::kTrailerStart;
+    return c == '\n' ? EndTrailerLine() : "bare_cr";
+  }
+  if (c == '\r') {
+    state_ = state_ == State::kTrailerStart ? State::kFinalLf : State::kTrailerLf;
+    return nullptr;
+  }
+  if (c == '\n') return "bare_lf";
+  if (IsControl(c)) return "control_character";
+  if (state_ == State::kTrailerStart) {
+    if (c == ' ' || c == '\t') return "folded_header";
+    if (++trailer_count_ > trailer_count_max_) return "too_many_trailers";
+    if (!trailers_) trailers_ = std::make_unique<std::string>();
+    line_start_ = static_cast<uint32_t>(trailers_->size());
+    state_ = State::kTrailerLine;
+  }
+  trailers_->push_back(c);
+  return nullptr;
+}
+
+// Judges the line that has just ended and writes it anew, or drops it.
+const char* BodyDecoder::EndTrailerLine() {
+  const std::string line = trailers_->substr(line_start_);
+  trailers_->resize(line_start_);
+  const size_t colon = line.find(':');
+  if (colon == std::string::npos) return "header_without_colon";
+  const std::string_view name = std::string_view(line).substr(0, colon);
+  if (!IsToken(name)) return IsToken(TrimOws(name)) ? "space_before_colon" : "bad_header_name";
+  if (!MayBeTrailer(FieldIdOf(name))) return nullptr;
+  trailers_->append(name).append(": ");
+  trailers_->append(TrimOws(std::string_view(line).substr(colon + 1))).append("\r\n");
+  return nullptr;
+}
+
+BodyDecoder::Step BodyDecoder::Refuse(const char* reason) {
+  state_ = State::kRefused;
+  refused_ = reason;
+  Step step;
+  step.refusal = refusal_status_ == 502 ? Refusal{502, "bad_response", reason}
+                                        : Refusal{refusal_status_, reason};
+  return step;
+}
+
+size_t WriteChunkHead(char* out, size_t size) {
+  RONDO_DCHECK(size > 0);
+  char digits[16];
+  size_t count = 0;
+  for (size_t rest = size; rest > 0; rest >>= 4) digits[count++] = "0123456789abcdef"[rest & 15];
+  for (size_t i = 0; i < count; ++i) out[i] = digits[count - 1 - i];
+  out[count] = '\r';
+  out[count + 1] = '\n';
+  return count + 2;
+}
+
+}  // namespace rondo::http

@@ -1,0 +1,152 @@
+#include "rondo/http/field.h"
+
+#include <array>
+
+namespace rondo::http {
+namespace {
+
+struct KnownName {
+  std::string_view name;
+  FieldId id;
+};
+constexpr KnownName kKnownNames[] = {
+    {"host", FieldId::kHost},
+    {"connection", FieldId::kConnection},
+    {"content-length", FieldId::kContentLength},
+    {"transfer-encoding", FieldId::kTransferEncoding},
+    {"te", FieldId::kTe},
+    {"trailer", FieldId::kTrailer},
+    {"upgrade", FieldId::kUpgrade},
+    {"expect", FieldId::kExpect},
+    {"keep-alive", FieldId::kKeepAlive},
+    {"proxy-connection", FieldId::kProxyConnection},
+    {"proxy-authenticate", FieldId::kProxyAuthenticate},
+    {"proxy-authorization", FieldId::kProxyAuthorization},
+    {"proxy-authentication-info", FieldId::kProxyAuthenticationInfo},
+    {"http2-settings", FieldId::kHttp2Settings},
+    {"x-forwarded-for", FieldId::kXForwardedFor},
+    {"x-forwarded-proto", FieldId::kXForwardedProto},
+    {"x-forwarded-host", FieldId::kXForwardedHost},
+    {"x-real-ip", FieldId::kXRealIp},
+    {"x-request-id", FieldId::kXRequestId},
+    {"forwarded", FieldId::kForwarded},
+    {"via", FieldId::kVia},
+    {"accept", FieldId::kAccept},
+    {"idempotency-key", FieldId::kIdempotencyKey},
+    {"cookie", FieldId::kCookie},
+    {"set-cookie", FieldId::kSetCookie},
+    {"user-agent", FieldId::kUserAgent},
+    {"referer", FieldId::kReferer},
+    {"date", FieldId::kDate},
+    {"server", FieldId::kServer},
+    {"authorization", FieldId::kAuthorization},
+    {"www-authenticate", FieldId::kWwwAuthenticate},
+    {"content-type", FieldId::kContentType},
+    {"content-encoding", FieldId::kContentEncoding},
+    {"content-range", FieldId::kContentRange},
+    {"cache-control", FieldId::kCacheControl},
+    {"max-forwards", FieldId::kMaxForwards},
+    {"range", FieldId::kRange},
+    {"age", FieldId::kAge},
+    {"expires", FieldId::kExpires},
+    {"location", FieldId::kLocation},
+    {"retry-after", FieldId::kRetryAfter},
+    {"vary", FieldId::kVary},
+    {"warning", FieldId::kWarning},
+    {"pragma", FieldId::kPragma},
+    {"if-match", FieldId::kIfMatch},
+    {"if-none-match", FieldId::kIfNoneMatch},
+    {"if-modified-since", FieldId::kIfModifiedSince},
+    {"if-unmodified-since", FieldId::kIfUnmodifiedSince},
+    {"if-range", FieldId::kIfRange},
+    {"origin", FieldId::kOrigin},
+    {"traceparent", FieldId::kTraceparent},
+};
+constexpr size_t kKnownCount = std::size(kKnownNames);
+static_assert(kKnownCount + 1 == static_cast<size_t>(FieldId::kCount), "each id has its name");
+
+// A perfect hash over length, first, middle and last letter: one slot is one name.
+constexpr size_t kSlots = 512;
+constexpr uint32_t SlotOf(std::string_view name, uint32_t seed) {
+  const auto lower = [](char c) { return static_cast<uint32_t>(static_cast<uint8_t>(c) | 0x20u); };
+  const uint32_t key = static_cast<uint32_t>(name.size()) | lower(name.front()) << 8 |
+                       lower(name[name.size() / 2]) << 16 | lower(name.back()) << 24;
+  return (key * seed) >> 23;
+}
+static_assert(kSlots == 1u << (32 - 23));
+
+struct NameTable {
+  uint32_t seed = 0;
+  std::array<uint8_t, kSlots> slots{};  // an index into kKnownNames plus 1; 0 is empty
+};
+consteval NameTable MakeTable() {
+  for (uint32_t seed = 0x9e3779b1u;; seed = seed * 1664525u + 1013904223u) {
+    NameTable table;
+    table.seed = seed | 1u;
+    bool collided = false;
+    for (size_t i = 0; i < kKnownCount && !collided; ++i) {
+      uint8_t& slot = table.slots[SlotOf(kKnownNames[i].name, table.seed)];
+      collided = slot != 0;
+      slot = static_cast<uint8_t>(i + 1);
+    }
+    if (!collided) return table;
+  }
+}
+constexpr NameTable kTable = MakeTable();
+
+constexpr std::array<bool, 256> MakeTokenTable() {
+  std::array<bool, 256> table{};
+  for (int c = '0'; c <= '9'; ++c) table[static_cast<size_t>(c)] = true;
+  for (int c = 'a'; c <= 'z'; ++c) table[static_cast<size_t>(c)] = true;
+  for (int c = 'A'; c <= 'Z'; ++c) table[static_cast<size_t>(c)] = true;
+  for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<uint8_t>(c)] = true;
+  return table;
+}
+constexpr std::array<bool, 256> kTokenChars = MakeTokenTable();
+
+char LowerAscii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+}  // namespace
+
+FieldId FieldIdOf(std::string_view name) {
+  if (name.empty()) return FieldId::kOther;
+  const uint8_t slot = kTable.slots[SlotOf(name, kTable.seed)];
+  if (slot == 0) return FieldId::kOther;
+  const KnownName& known = kKnownNames[slot - 1];
+  return EqualsIgnoreCase(name, known.name) ? known.id : FieldId::kOther;
+}
+
+bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i] != b[i] && LowerAscii(a[i]) != LowerAscii(b[i])) return false;
+  }
+  return true;
+}
+
+bool IsTokenChar(char c) { return kTokenChars[static_cast<uint8_t>(c)]; }
+
+bool IsToken(std::string_view text) {
+  for (char c : text) {
+    if (!IsTokenChar(c)) return false;
+  }
+  return !text.empty();
+}
+
+std::string_view TrimOws(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool NextListMember(std::string_view* rest, std::string_view* member) {
+  while (!rest->empty()) {
+    const size_t comma = rest->find(',');
+    *member = TrimOws(rest->substr(0, comma));
+    *rest = comma == std::string_view::npos ? std::string_view() : rest->substr(comma + 1);
+    if (!member->empty()) return true;
+  }
+  return false;
+}
+
+}  // namespace rondo::http
