@@ -28,7 +28,7 @@ Side SideOf(io::Op::Kind kind) {
     case io::Op::Kind::kNone:
       break;
   }
-  RONDO_CHECK(!"an op without a kind was submitted");
+  RONDO_CHECK(kind != io::Op::Kind::kNone);
   return Side::kRead;
 }
 
