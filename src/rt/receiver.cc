@@ -39,7 +39,7 @@ void Receiver::OnDeliver(io::Op& op) {
     std::exchange(self.waiter_, {}).resume();
     return;
   }
-  if (self.held_) self.unawaited_(self);
+  self.unawaited_(self);
 }
 
 }  // namespace rondo::rt

@@ -43,9 +43,12 @@ class CancelToken {
   }
   bool cancelled() const { return reason_ != CancelReason::kNone; }
   CancelReason reason() const { return reason_; }
-  // After a deadline the flow may go on, say to answer 504. Other reasons are final.
-  void ClearDeadline() {
-    if (reason_ == CancelReason::kDeadline) reason_ = CancelReason::kNone;
+  // After a deadline, or when its other half made it pointless, the flow may go on, say to answer 504. The
+  // other reasons are final.
+  void ClearPassing() {
+    if (reason_ == CancelReason::kDeadline || reason_ == CancelReason::kFinished) {
+      reason_ = CancelReason::kNone;
+    }
   }
 
   void Link(Cancelable& wait) { waits_.PushBack(wait); }

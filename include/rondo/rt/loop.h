@@ -17,6 +17,7 @@ class Loop {
 
   io::Engine& engine() { return engine_; }
   io::TimerWheel& wheel() { return wheel_; }
+  const io::TimerWheel& wheel() const { return wheel_; }
   // Memory for coroutine frames and records.
   Freelist& frames() { return frames_; }
   Instant Now() const { return engine_.Now(); }

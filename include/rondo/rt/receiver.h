@@ -11,13 +11,17 @@ namespace rondo::rt {
 
 class Receiver : public Cancelable {
  public:
-  // Called when something arrived and no flow waits for it: bytes are held, the end or an error was seen.
+  // Called when the receive ended and no flow waits for it: bytes are held, the end or an error was seen, or
+  // the token it was watched under was cancelled (then nothing is held).
   using Unawaited = void (*)(Receiver&);
 
-  Receiver(io::Engine& engine, Unawaited unawaited)
-      : Cancelable(&OnDeliver), engine_(engine), unawaited_(unawaited) {}
+  // `owner` is for the callbacks to find their way back.
+  Receiver(io::Engine& engine, Unawaited unawaited, void* owner)
+      : Cancelable(&OnDeliver), engine_(engine), unawaited_(unawaited), owner_(owner) {}
   // REQUIRES: not armed.
   ~Receiver() = default;
+  void* owner() const { return owner_; }
+  void set_owner(void* owner) { owner_ = owner; }
 
   // The descriptor to receive from; before the first Arm.
   void Open(int descriptor) { fd = descriptor; }
@@ -28,6 +32,13 @@ class Receiver : public Cancelable {
   void Arm() { ArmInto(nullptr, 0); }
   void ArmInto(char* bytes, size_t room);
   bool armed() const { return in_flight(); }
+  // Arms, and lets `token` end the receive, though no flow waits: how an idle connection waits.
+  // REQUIRES: nothing held.
+  void Watch(CancelToken& token) {
+    Arm();
+    token.Link(*this);
+    if (token.cancelled()) engine_.Cancel(*this);
+  }
   // Bytes, an end or an error are here already: Wait would not suspend.
   bool ready() const { return held_; }
   // What is held: bytes > 0, 0 for the end, a negative errno. Only where ready().
@@ -65,6 +76,22 @@ class Receiver : public Cancelable {
   // Whether what is held came by ArmInto.
   bool plain() const { return kind == Kind::kReceive; }
 
+  // Ends the receive in flight and waits until it has ended; bytes that still came are held.
+  auto Settle() {
+    struct Awaiter {
+      explicit Awaiter(Receiver& from) : receiver(from) {}
+      Awaiter(const Awaiter&) = delete;
+      bool await_ready() const noexcept { return !receiver.in_flight(); }
+      void await_suspend(std::coroutine_handle<> waiter) noexcept {
+        receiver.waiter_ = waiter;
+        receiver.engine_.Cancel(receiver);
+      }
+      void await_resume() noexcept {}
+      Receiver& receiver;
+    };
+    return Awaiter(*this);
+  }
+
   // Ends the receive in flight; when it has ended (or at once, where none is) calls `stopped(*this)`, after
   // which the descriptor may be closed. Bytes that still came are dropped.
   void Stop(Unawaited stopped);
@@ -74,6 +101,7 @@ class Receiver : public Cancelable {
 
   io::Engine& engine_;
   Unawaited unawaited_;
+  void* owner_;
   std::coroutine_handle<> waiter_;
   bool held_ = false;
   bool stopping_ = false;

@@ -14,11 +14,15 @@ namespace rondo::rt {
 
 class Sender : public Cancelable {
  public:
-  static constexpr size_t kPartsMax = 8;
+  static constexpr size_t kPartsMax = 6;
   // For callback owners: called when the send has ended.
   using Done = void (*)(Sender&);
 
-  explicit Sender(io::Engine& engine) : Cancelable(&OnDeliver), engine_(engine) {}
+  // `owner` is for Done to find its way back.
+  explicit Sender(io::Engine& engine, void* owner = nullptr)
+      : Cancelable(&OnDeliver), engine_(engine), owner_(owner) {}
+  void* owner() const { return owner_; }
+  void set_owner(void* owner) { owner_ = owner; }
   ~Sender() = default;
 
   void Open(int descriptor) { fd = descriptor; }
@@ -104,6 +108,7 @@ class Sender : public Cancelable {
   void Finish(int32_t outcome);
 
   io::Engine& engine_;
+  void* owner_;
   std::coroutine_handle<> waiter_;
   Done done_ = nullptr;
   CancelToken* token_ = nullptr;

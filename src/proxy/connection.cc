@@ -1,0 +1,143 @@
+#include "proxy/connection.h"
+
+#include <new>
+
+#include "proxy/exchange.h"
+
+namespace rondo::proxy {
+
+ClientConnection::ClientConnection(Worker& worker, int fd,
+                                   const upstream::ListenerSnapshot& listener)
+    : receiver(worker.engine(), &OnUnawaited, this),
+      token(worker.engine()),
+      deadline(worker.loop().wheel(), token),
+      worker_(worker),
+      listener_(listener),
+      fd_(fd) {
+  receiver.Open(fd);
+  const SocketAddress address = worker.engine().PeerAddress(fd);
+  if (address.kind == SocketAddress::Kind::kIp) {
+    has_peer_ = true;
+    peer_ = address.ip;
+    peer_trusted_ = http::IsIn(peer_, listener.settings.trusted_proxies);
+  }
+}
+
+void ClientConnection::Start() { BecomeIdle(); }
+
+void ClientConnection::BecomeIdle() {
+  state_ = State::kIdle;
+  const Instant now = worker_.loop().Now();
+  deadline.Set(now + (worker_.draining() ? kDrainIdle : worker_.snapshot().config.timeouts.keepalive));
+  receiver.Watch(token);
+}
+
+void ClientConnection::Drain() {
+  if (state_ == State::kIdle) deadline.Set(worker_.loop().Now() + kDrainIdle);
+}
+
+void ClientConnection::Cancel(rt::CancelReason reason) {
+  token.Cancel(reason);
+  if (exchange_ != nullptr) exchange_->CancelUpload(reason);
+}
+
+void ClientConnection::OnUnawaited(rt::Receiver& receiver) {
+  auto& self = *static_cast<ClientConnection*>(receiver.owner());
+  switch (self.state_) {
+    case State::kIdle:
+      if (receiver.ready() && receiver.held_result() > 0 && !self.token.cancelled()) {
+        self.state_ = State::kExchange;
+        self.worker_.scope().Spawn(Serve(self));
+      } else {
+        self.Close(false);
+      }
+      return;
+    case State::kExchange:
+      // Bytes of the next request are held until this one is answered; the end of the stream may be a client
+      // that only has nothing more to say. An error means that nobody is left.
+      if (receiver.ready() && receiver.held_result() < 0) {
+        self.Cancel(rt::CancelReason::kClientGone);
+      }
+      return;
+    case State::kLingering:
+      if (receiver.ready() && receiver.held_result() > 0 && !self.token.cancelled()) {
+        self.lingered_bytes_ += static_cast<uint32_t>(receiver.held_result());
+        receiver.TakeBuffer().Reset();
+        if (self.lingered_bytes_ < 1024 * 1024) {
+          receiver.Watch(self.token);
+          return;
+        }
+      }
+      self.Close(false);
+      return;
+    case State::kClosing:
+      return;
+  }
+}
+
+rt::Task<> ClientConnection::Serve(ClientConnection& connection) {
+  Worker& worker = connection.worker_;
+  void* memory = worker.frames().Allocate(sizeof(Exchange));
+  auto* exchange = new (memory) Exchange(connection);
+  connection.exchange_ = exchange;
+  After after = After::kKeepAlive;
+  // One round for each request, as long as bytes of the next one are here already.
+  do {
+    after = co_await exchange->Run();
+  } while (after == After::kNextRequest);
+  connection.exchange_ = nullptr;
+  exchange->~Exchange();
+  worker.frames().Free(memory, sizeof(Exchange));
+  switch (after) {
+    case After::kKeepAlive:
+    case After::kNextRequest:
+      connection.token.ClearPassing();
+      connection.BecomeIdle();
+      break;
+    case After::kLinger:
+      connection.Linger();
+      break;
+    case After::kClose:
+      connection.Close(false);
+      break;
+    case After::kReset:
+      connection.Close(true);
+      break;
+    case After::kTunnel:
+      worker.HandedOver(connection);
+      break;
+  }
+}
+
+void ClientConnection::Linger() {
+  state_ = State::kLingering;
+  token.ClearPassing();
+  if (receiver.ready() && receiver.held_result() > 0) {
+    if (receiver.plain()) {
+      receiver.TakePlain();
+    } else {
+      receiver.TakeBuffer().Reset();
+    }
+  }
+  if (receiver.ready() || token.cancelled() ||
+      worker_.engine().Shutdown(fd_, io::ShutdownHow::kWrite) < 0) {
+    Close(false);
+    return;
+  }
+  deadline.Set(worker_.loop().Now() + kLingerMax);
+  receiver.Watch(token);
+}
+
+void ClientConnection::Close(bool reset) {
+  if (state_ == State::kClosing) return;
+  state_ = State::kClosing;
+  if (reset) worker_.engine().ResetOnClose(fd_);
+  receiver.Stop(&OnStopped);
+}
+
+void ClientConnection::OnStopped(rt::Receiver& receiver) {
+  auto& self = *static_cast<ClientConnection*>(receiver.owner());
+  self.worker_.Closed(self);
+}
+
+}  // namespace rondo::proxy

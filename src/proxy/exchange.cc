@@ -1,0 +1,339 @@
+#include "proxy/exchange.h"
+
+#include <cstring>
+
+#include "proxy/tunnel.h"
+#include "rondo/balance/stable_hash.h"
+#include "rondo/route/normalise.h"
+
+namespace rondo::proxy {
+
+Exchange::Exchange(ClientConnection& client)
+    : client_(client),
+      worker_(client.worker()),
+      client_sender_(client.worker().engine()),
+      upload_token_(client.worker().engine()),
+      upload_deadline_(client.worker().loop().wheel(), upload_token_) {
+  client_sender_.Open(client.fd());
+}
+
+Exchange::~Exchange() {
+  RONDO_CHECK(backend_ == nullptr);
+  RONDO_CHECK(large_ == nullptr && request_large_ == nullptr);
+}
+
+rt::Task<After> Exchange::Run() {
+  const bool readable = co_await ReadHead();
+  if (!readable) {
+    // Nothing of a request, or a client that went away in the middle of one: nobody to answer.
+    if (!failure_) co_return After::kClose;
+    co_await ReplyFailure();
+    co_return Finish();
+  }
+  began_ = worker_.loop().Now();
+  const bool forward = Route();
+  if (failure_) {
+    co_await ReplyFailure();
+  } else if (forward) {
+    co_await Forward();
+  } else {
+    co_await ReplyFixed(*route_->respond);
+  }
+  co_return Finish();
+}
+
+// Reads until the whole head is in input_ and parsed; false where there will be none, with failure_ set
+// where the client is to be told.
+rt::Task<bool> Exchange::ReadHead() {
+  http::HeadResult result;
+  bool deadline_set = false;
+  for (;;) {
+    if (!input_.empty()) {
+      result = worker_.request_parser.Parse(input_.view(), result.scanned, worker_.head_limits(),
+                                            worker_.request_head);
+      if (result.status == http::HeadStatus::kRefused) {
+        Refuse(result.refusal);
+        co_return false;
+      }
+      if (result.status == http::HeadStatus::kComplete) co_return true;
+    }
+    if (!deadline_set && !input_.empty()) {
+      // A total for the whole head, however its bytes dribble in.
+      client_.deadline.Set(worker_.loop().Now() + worker_.snapshot().config.timeouts.request_header);
+      deadline_set = true;
+      began_ = worker_.loop().Now();
+    }
+    const int32_t received = co_await client_.receiver.Wait(client_.token);
+    if (received <= 0) {
+      if (client_.token.reason() == rt::CancelReason::kDeadline && !input_.empty()) {
+        Fail(408, "request_header_timeout", Stage::kPick);
+      }
+      co_return false;
+    }
+    input_.Append(client_.receiver.TakeBuffer(), frames());
+  }
+}
+
+// The bytes cannot be understood: where the next request would begin is not known either.
+void Exchange::Refuse(const http::Refusal& refusal) {
+  Fail(refusal.status, refusal.reason, Stage::kPick);
+  keep_alive_ = false;
+  upload_ = Upload::kRefused;
+}
+
+// Decides what is done with the request whose head is in the worker's scratch. False with failure_ set where
+// it is not served; false without where the route answers itself.
+bool Exchange::Route() {
+  const http::RequestHead& head = worker_.request_head;
+  minor_version_ = head.minor_version;
+  keep_alive_ = head.keep_alive;
+  is_head_ = head.is_head;
+  idempotent_ = head.idempotent;
+  has_idempotency_key_ = head.known.Has(http::FieldId::kIdempotencyKey);
+  expects_continue_ = head.expect_continue;
+  reply_format_ = http::ReplyFormatFor(head);
+  http::MakeRequestId(worker_.rng().Next(), worker_.rng().Next(), request_id_);
+
+  const auto& listener = client_.listener();
+  const route::NormaliseResult path =
+      route::NormalisePath(head.path_and_query, worker_.path_scratch);
+  if (!path.ok()) Fail(400, path.reason, Stage::kPick);
+  size_t matched = route::Router::kNone;
+  if (!failure_) {
+    matched = listener.router.Match(head.host, path.path);
+    if (matched == route::Router::kNone) Fail(404, "no_route", Stage::kPick);
+  }
+  const uint64_t body_max = worker_.snapshot().config.limits.body_bytes;
+  if (!failure_ && body_max > 0 && head.framing == http::Framing::kLength &&
+      head.content_length > body_max) {
+    Fail(413, "body_too_large", Stage::kPick);
+  }
+  if (!failure_) {
+    route_ = &listener.settings.routes[matched];
+    if (listener.route_upstreams[matched] != upstream::ListenerSnapshot::kNoUpstream) {
+      upstream_ = &worker_.upstream(listener.route_upstreams[matched]);
+    }
+  }
+  // Written also where it is not forwarded: the log and the answer read it.
+  WriteRequestHead();
+  TakeInitialBody();
+  return !failure_ && upstream_ != nullptr;
+}
+
+void Exchange::WriteRequestHead() {
+  const http::RequestHead& head = worker_.request_head;
+  const auto& listener = client_.listener().settings;
+  http::ForwardRequest options;
+  IpAddress client_address;
+  if (client_.has_peer()) {
+    options.peer = client_.peer();
+    options.peer_trusted = client_.peer_trusted();
+    client_address = client_.peer();
+    if (client_.peer_trusted()) {
+      client_address = http::ClientAddress(head, client_.peer(), listener.trusted_proxies);
+      options.client = client_address;
+    }
+    hash_key_ = balance::AddressKey(client_address);
+  }
+  options.request_id = std::string_view(request_id_, sizeof(request_id_));
+  options.via_name = listener.via;
+  options.framing = head.framing;
+  options.content_length = head.content_length;
+  const bool has_body = head.framing == http::Framing::kChunked ||
+                        (head.framing == http::Framing::kLength && head.content_length > 0);
+  if (route_ != nullptr && !head.upgrade.empty() && !has_body) {
+    options.upgrade = http::ChooseUpgrade(head, route_->upgrades);
+    asks_upgrade_ = !options.upgrade.empty();
+  }
+  if (upstream_ != nullptr && head.host.empty()) {
+    // HTTP/1.0 without Host: the first backend stands for all of them, since the head is written once.
+    options.backend_host = upstream_->settings().backends.front().id;
+  }
+  chunked_request_ = head.framing == http::Framing::kChunked;
+  request_body_.Begin(head.framing, head.content_length, worker_.head_limits(), 400);
+
+  const size_t small_body = has_body ? kSmallBodyBytes : 0;
+  request_block_ = Block(frames(), http::ForwardedRequestBound(head, options) + small_body);
+  request_block_.set_size(
+      http::WriteForwardedRequest(head, options, request_block_.data(), &spans_));
+  client_address_ = client_address;
+  input_.Consume(head.head_bytes);
+}
+
+// Takes what came of the body with the head.
+void Exchange::TakeInitialBody() {
+  initial_body_ = {};
+  input_consumed_ = 0;
+  upload_ = request_body_.done() ? Upload::kDone : Upload::kRunning;
+  if (request_body_.done() || input_.empty()) return;
+  const http::BodyDecoder::Step step = request_body_.Decode(input_.data(), input_.size());
+  if (step.refusal) {
+    Refuse(step.refusal);
+    return;
+  }
+  initial_body_ = std::string_view(step.data, step.size);
+  received_bytes_ = step.size;
+  input_consumed_ = step.consumed;
+  if (step.done) upload_ = Upload::kDone;
+  const uint64_t body_max = worker_.snapshot().config.limits.body_bytes;
+  if (body_max > 0 && received_bytes_ > body_max && !failure_) {
+    Fail(413, "body_too_large", Stage::kPick);
+    upload_ = Upload::kRefused;
+  }
+}
+
+// Tries backends until one answers, or none is left.
+rt::Task<> Exchange::Forward() {
+  upstream_->OnRequest();
+  // Nothing of the receive buffer is needed any more, unless body bytes or another request are in it.
+  input_.ReleaseIfEmpty();
+  for (;;) {
+    previous_failure_ = std::exchange(failure_, Failure{});
+    retry_decided_ = false;
+    co_await Attempt();
+    if (!failure_ || response_began_) break;
+    if (!retry_decided_ && !DecideRetry(failure_)) break;
+  }
+  if (failure_ && !response_began_) co_await ReplyFailure();
+}
+
+// Whether this failure is followed by another attempt; counts it where it is.
+bool Exchange::DecideRetry(const Failure& failure) {
+  RetryQuestion question;
+  question.failure = failure;
+  question.repeatable = Repeatable();
+  question.body_held = body_held_ && !upload_refusal_;
+  question.sent_bytes = attempt_bytes_;
+  question.retries = retries_;
+  switch (MayRetry(question, upstream_->settings().retries)) {
+    case RetryAnswer::kNo:
+      return false;
+    case RetryAnswer::kFree:
+      break;
+    case RetryAnswer::kCounted:
+      if (!upstream_->TryRetry()) return false;
+      ++retries_;
+      break;
+  }
+  retry_decided_ = true;
+  return true;
+}
+
+// What becomes of the connection, now that all is over; writes the log.
+After Exchange::Finish() {
+  if (tunnelled_) return After::kTunnel;
+  Account();
+  // A plain close could be taken for the end of the body: make sure that it is not.
+  if (response_began_ && !response_whole_) return After::kReset;
+  if (!response_began_) return After::kClose;
+  const rt::CancelReason reason = client_.token.reason();
+  if (reason == rt::CancelReason::kClientGone || reason == rt::CancelReason::kShutdown ||
+      reason == rt::CancelReason::kDrained) {
+    return After::kClose;
+  }
+  if (!keep_alive_ || close_after_ || upload_ != Upload::kDone || worker_.draining()) {
+    return After::kLinger;
+  }
+  ResetForNext();
+  if (!input_.empty()) return After::kNextRequest;
+  if (client_.receiver.ready() && client_.receiver.held_result() > 0) {
+    input_.Append(client_.receiver.TakeBuffer(), frames());
+    return After::kNextRequest;
+  }
+  return client_.receiver.ready() ? After::kClose : After::kKeepAlive;
+}
+
+void Exchange::Account() {
+  if (!worker_.access_log().enabled() || (!request_block_ && status_ == 0)) return;
+  AccessRecord record;
+  char client_text[IpAddress::kTextMax];
+  record.finished = worker_.engine().WallNow();
+  record.listener = client_.listener().settings.name;
+  record.client = "unix";
+  if (client_.has_peer()) {
+    const IpAddress& address = request_block_ ? client_address_ : client_.peer();
+    record.client = std::string_view(client_text, address.Write(client_text));
+  }
+  record.status = status_;
+  record.version_minor = minor_version_;
+  record.request_id = std::string_view(request_id_, sizeof(request_id_));
+  if (request_block_) {
+    const char* head = request_block_.data();
+    record.method = spans_.method.In(head);
+    record.target = spans_.target.In(head);
+    record.host = spans_.host.In(head);
+    record.request_id = spans_.request_id.In(head);
+    record.user_agent = spans_.user_agent.In(head);
+    record.referer = spans_.referer.In(head);
+  }
+  if (upstream_ != nullptr) record.upstream = upstream_->settings().name;
+  record.backend = backend_id_;
+  record.retries = retries_;
+  record.received_bytes = received_bytes_;
+  record.sent_bytes = sent_bytes_;
+  record.connect = connect_time_;
+  record.first_byte = first_byte_;
+  record.total = worker_.loop().Now() - began_;
+  if (failure_) record.reason = failure_.reason;
+  worker_.access_log().Write(record);
+}
+
+// What the log will need when the tunnel ends, without the rest of the head.
+TunnelLog* Exchange::MakeTunnelLog() {
+  if (!worker_.access_log().enabled()) return nullptr;
+  auto* log = new (frames().Allocate(sizeof(TunnelLog))) TunnelLog();
+  http::TextSpan* spans[] = {&spans_.method,     &spans_.target,     &spans_.host,
+                             &spans_.request_id, &spans_.user_agent, &spans_.referer};
+  size_t bytes = 0;
+  for (const http::TextSpan* span : spans) bytes += span->size;
+  log->texts = Block(frames(), bytes);
+  for (http::TextSpan* span : spans) {
+    const std::string_view text = span->In(request_block_.data());
+    span->offset = static_cast<uint32_t>(log->texts.size());
+    std::memcpy(log->texts.data() + log->texts.size(), text.data(), text.size());
+    log->texts.set_size(log->texts.size() + text.size());
+  }
+  log->spans = spans_;
+  log->listener = &client_.listener();
+  log->backend_id = backend_id_;
+  log->upstream_name = upstream_->settings().name;
+  log->client = client_address_;
+  log->has_client = client_.has_peer();
+  log->retries = retries_;
+  log->head_bytes = sent_bytes_;
+  log->began = began_;
+  log->connect = connect_time_;
+  log->first_byte = first_byte_;
+  return log;
+}
+
+void Exchange::ResetForNext() {
+  // What was received of this request's body goes; what is behind it is the next request.
+  input_.Consume(std::exchange(input_consumed_, 0));
+  input_.ReleaseIfEmpty();
+  request_block_.Reset();
+  response_block_.Reset();
+  response_input_.Reset();
+  held_body_.Reset();
+  route_ = nullptr;
+  upstream_ = nullptr;
+  asks_upgrade_ = false;
+  initial_body_ = {};
+  received_bytes_ = 0;
+  body_held_ = true;
+  upload_refusal_ = http::Refusal{};
+  picks_ = upstream::PickState();
+  backend_id_ = {};
+  failure_ = Failure{};
+  retries_ = 0;
+  attempt_bytes_ = 0;
+  response_began_ = response_whole_ = false;
+  backend_keeps_ = close_after_ = false;
+  status_ = 0;
+  sent_bytes_ = relayed_bytes_ = 0;
+  connect_time_ = Duration::zero();
+  first_byte_ = Duration(-1);
+  client_.token.ClearPassing();
+}
+
+}  // namespace rondo::proxy

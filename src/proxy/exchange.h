@@ -1,0 +1,185 @@
+// One request and its answer: reads the head, routes it, tries backends until one answers, relays both
+// bodies, and accounts for the outcome. Made when the first byte of a head is there, gone when the
+// connection is idle again. The steps are those of docs/architecture.md, "the path of a request".
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "proxy/block.h"
+#include "proxy/connection.h"
+#include "proxy/input.h"
+#include "proxy/retry.h"
+#include "rondo/http/body.h"
+#include "rondo/http/forwarding.h"
+#include "rondo/http/local_reply.h"
+#include "rondo/rt/sender.h"
+
+namespace rondo::proxy {
+
+// What becomes of the client's connection.
+enum class After : uint8_t {
+  kKeepAlive,    // it waits for the next request
+  kNextRequest,  // bytes of the next request are here already
+  kLinger,       // closed once the client has read everything
+  kClose,
+  kReset,   // closed so that the client notices that the answer is not whole
+  kTunnel,  // it went on into a tunnel
+};
+
+struct TunnelLog;
+
+class Exchange {
+ public:
+  explicit Exchange(ClientConnection& client);
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+  ~Exchange();
+
+  Freelist& frames() { return worker_.frames(); }
+
+  // Serves one request.
+  rt::Task<After> Run();
+  // The other half of ClientConnection::Cancel.
+  void CancelUpload(rt::CancelReason reason) { upload_token_.Cancel(reason); }
+
+ private:
+  enum class Upload : uint8_t {
+    kDone,           // nothing more of the body is to come
+    kRunning,
+    kClientGone,     // the client ended before its body did
+    kClientTimeout,  // request_body
+    kRefused,        // malformed, or larger than allowed
+    kBackendFailed,  // the backend takes no more of it; it may have answered
+    kBackendStalled, // idle
+    kStopped,        // the answer came to its end first
+  };
+
+  // Room behind a head for a small body, so that both leave in one plain send.
+  static constexpr size_t kSmallBodyBytes = 1024;
+
+  // -- exchange.cc: from the head to the outcome --
+  rt::Task<bool> ReadHead();
+  void Refuse(const http::Refusal& refusal);
+  bool Route();
+  void WriteRequestHead();
+  void TakeInitialBody();
+  rt::Task<> Forward();
+  bool DecideRetry(const Failure& failure);
+  bool Repeatable() const { return idempotent_ || has_idempotency_key_; }
+  After Finish();
+  void Account();
+  TunnelLog* MakeTunnelLog();
+  void ResetForNext();
+
+  // -- reply.cc: Rondo's own answers --
+  rt::Task<> ReplyFailure();
+  rt::Task<> ReplyFixed(const config::Respond& respond);
+  rt::Task<> SendReply(std::string_view body);
+  bool CloseAfterReply();
+
+  // -- attempt.cc: one backend --
+  rt::Task<> Attempt();
+  rt::Task<bool> Acquire();
+  rt::Task<> SendRequest();
+  rt::Task<bool> ReadResponseHead();
+  rt::Task<bool> PassInterim();
+  void AddInitialBody(rt::Sender& sender);
+  void GiveUpBackend();
+  void Fail(int status, const char* reason, Stage stage);
+  void FailConnect(int error);
+  void FailReceive(int32_t received);
+  void FailFromCancel(const char* timeout_reason, Stage stage);
+  void FailToClient(int32_t result);
+
+  // -- relay.cc: bodies --
+  void AddBody(rt::Sender& sender, bool chunked, char* chunk_head, std::string_view data,
+               const http::BodyDecoder& body);
+  rt::Task<> UploadBody();
+  void KeepNextRequest(io::BufferRef buffer, const char* bytes, size_t consumed, int32_t received);
+  void HoldForRetry(std::string_view data);
+  void EndUpload(Upload how);
+  void FailFromUpload();
+  rt::Task<> StopUpload();
+  bool PrepareResponse();
+  rt::Task<> RelayResponse();
+  void PrepareNextPiece(const char* current);
+  rt::Task<int32_t> NextResponsePiece();
+  void AddResponsePiece(bool head_pending, std::string_view data);
+  void ReleaseBackend();
+  rt::Task<> BeginTunnel();
+
+  ClientConnection& client_;
+  Worker& worker_;
+  rt::Sender client_sender_;
+  Input input_;  // from the client, not yet dealt with
+
+  // The request. The head as it goes to the backend, which also serves the log.
+  Block request_block_;
+  http::ForwardedRequest spans_;
+  const config::RouteConfig* route_ = nullptr;
+  upstream::WorkerUpstream* upstream_ = nullptr;
+  uint64_t hash_key_ = 0;
+  int minor_version_ = 1;
+  bool keep_alive_ = false;
+  bool is_head_ = false;
+  bool idempotent_ = false;
+  bool has_idempotency_key_ = false;
+  bool expects_continue_ = false;
+  bool asks_upgrade_ = false;
+  bool chunked_request_ = false;
+  http::ReplyFormat reply_format_ = http::ReplyFormat::kJson;
+  char request_id_[32];
+  IpAddress client_address_;
+
+  // The request's body.
+  http::BodyDecoder request_body_;
+  std::string_view initial_body_;  // what came with the head, in input_
+  size_t input_consumed_ = 0;      // of input_, by the body
+  Upload upload_ = Upload::kDone;
+  http::Refusal upload_refusal_;
+  uint64_t received_bytes_ = 0;
+  Block held_body_;  // body bytes already sent, kept while the request could be repeated
+  bool body_held_ = true;
+  rt::CancelToken upload_token_;
+  rt::Deadline upload_deadline_;
+  rt::Scope upload_scope_;
+  char request_chunk_[http::kChunkHeadMax];
+
+  // The backend.
+  upstream::PickState picks_;
+  upstream::Lease lease_;
+  upstream::BackendConnection* backend_ = nullptr;
+  std::string_view backend_id_;  // of the last one tried; lives in the snapshot
+  Failure failure_;
+  Failure previous_failure_;  // of the attempt before
+  uint64_t attempt_bytes_ = 0;  // of the request, taken by the kernel in this attempt
+  bool retry_decided_ = false;  // failure_ is an answer that was dropped for a retry
+  uint32_t retries_ = 0;
+
+  // The answer.
+  Input response_input_;
+  char* large_ = nullptr;       // instead, for long bodies
+  char* request_large_ = nullptr;
+  http::BodyDecoder response_body_;
+  Block response_block_;
+  bool response_began_ = false;  // bytes of a final head went to the client
+  bool response_whole_ = false;
+  bool until_close_ended_ = false;   // the backend closed, and that ends its body
+  bool response_large_held_ = false; // the current piece is in large_
+  bool backend_keeps_ = false;
+  bool chunked_response_ = false;
+  bool close_after_ = false;
+  bool tunnelled_ = false;
+  int status_ = 0;
+  char response_chunk_[http::kChunkHeadMax];
+  uint64_t sent_bytes_ = 0;
+  uint64_t relayed_bytes_ = 0;
+
+  // For the log.
+  Instant began_{};
+  Duration connect_time_{};
+  Duration first_byte_ = Duration(-1);
+};
+
+}  // namespace rondo::proxy

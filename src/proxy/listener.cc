@@ -1,0 +1,68 @@
+#include "proxy/listener.h"
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "rondo/base/log.h"
+
+namespace rondo::proxy {
+
+ListenerSocket::ListenerSocket(Worker& worker, const ListenFd& socket)
+    : worker_(worker), socket_(socket), accept_(&OnAccepted, *this), pause_(&OnPauseOver, *this) {
+  accept_.kind = io::Op::Kind::kAccept;
+  accept_.fd = socket.fd;
+}
+
+ListenerSocket::~ListenerSocket() { RONDO_CHECK(closed_ && !accept_.in_flight()); }
+
+void ListenerSocket::Start() { worker_.engine().Submit(accept_); }
+
+void ListenerSocket::Stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  pause_.Cancel();
+  if (accept_.in_flight()) {
+    worker_.engine().Cancel(accept_);
+  } else {
+    Close();
+  }
+}
+
+void ListenerSocket::OnAccepted(io::Op& op) {
+  ListenerSocket& self = static_cast<AcceptOp&>(op).listener;
+  const int32_t result = op.result;
+  if (result >= 0) {
+    self.warned_ = false;
+    // Also while stopping: who got through the door is served.
+    self.worker_.Accepted(result, self.socket_.listener);
+  }
+  if (op.more) return;
+  if (self.stopping_) {
+    self.Close();
+    return;
+  }
+  const bool exhausted = result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM;
+  if (!exhausted) {
+    // A connection that was gone before it was accepted (ECONNABORTED and its like) concerns nobody else.
+    self.Start();
+    return;
+  }
+  if (!self.warned_) {
+    self.warned_ = true;
+    LogWarn(std::string("accepting pauses: ") + std::strerror(-result) +
+            "; connections wait in the backlog (raise the limit of open files?)");
+  }
+  self.worker_.loop().wheel().Arm(self.pause_, self.worker_.loop().Now() + kPause);
+}
+
+void ListenerSocket::OnPauseOver(io::Timer& timer) {
+  static_cast<PauseTimer&>(timer).listener.Start();
+}
+
+void ListenerSocket::Close() {
+  worker_.engine().Close(socket_.fd);
+  closed_ = true;
+}
+
+}  // namespace rondo::proxy

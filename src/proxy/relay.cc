@@ -1,0 +1,383 @@
+// Bodies in both directions, in bounded memory: a piece is received, sent on, and only then the next one is
+// asked for (or, for pooled buffers, at most one ahead).
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "proxy/exchange.h"
+#include "proxy/tunnel.h"
+
+namespace rondo::proxy {
+namespace {
+
+// From here on a body moves through a large buffer: fewer, larger sends.
+constexpr uint64_t kLongBodyBytes = 64 * 1024;
+
+}  // namespace
+
+// Adds body data, and the body's end where it is done, to what `sender` sends next.
+void Exchange::AddBody(rt::Sender& sender, bool chunked, char* chunk_head, std::string_view data,
+                       const http::BodyDecoder& body) {
+  if (!chunked) {
+    sender.Add(data.data(), data.size());
+    return;
+  }
+  if (!data.empty()) {
+    sender.Add(chunk_head, http::WriteChunkHead(chunk_head, data.size()));
+    sender.Add(data.data(), data.size());
+    sender.Add(http::kChunkTail.data(), http::kChunkTail.size());
+  }
+  if (!body.CloseEndsBody()) return;
+  if (!body.done() && !until_close_ended_) return;
+  const std::string_view trailers = body.trailers();
+  if (trailers.empty()) {
+    sender.Add(http::kLastChunk.data(), http::kLastChunk.size());
+    return;
+  }
+  sender.Add(http::kLastChunkSize.data(), http::kLastChunkSize.size());
+  sender.Add(trailers.data(), trailers.size());
+  sender.Add(http::kChunkTail.data(), http::kChunkTail.size());
+}
+
+// -- from the client to the backend --
+
+rt::Task<> Exchange::UploadBody() {
+  // What came with the head has been sent; keep it only where it may be needed again.
+  if (!held_body_) HoldForRetry(initial_body_);
+  initial_body_ = {};
+  input_.Reset();
+  input_consumed_ = 0;
+  const Duration patience = worker_.snapshot().config.timeouts.request_body;
+  const Duration idle = upstream_->settings().timeouts.idle;
+  const uint64_t body_max = worker_.snapshot().config.limits.body_bytes;
+  backend_->sender.WatchProgress(&upload_deadline_, idle);
+  while (upload_ == Upload::kRunning) {
+    upload_deadline_.Set(worker_.loop().Now() + patience);
+    if (request_large_ != nullptr) client_.receiver.ArmInto(request_large_, Worker::kLargeBytes);
+    const int32_t received = co_await client_.receiver.Wait(upload_token_);
+    if (received <= 0) {
+      const bool late = upload_token_.reason() == rt::CancelReason::kDeadline;
+      EndUpload(received == -ECANCELED ? (late ? Upload::kClientTimeout : Upload::kStopped)
+                                       : Upload::kClientGone);
+      break;
+    }
+    io::BufferRef buffer;
+    char* bytes = request_large_;
+    if (client_.receiver.plain()) {
+      client_.receiver.TakePlain();
+    } else {
+      buffer = client_.receiver.TakeBuffer();
+      bytes = buffer.data();
+    }
+    const http::BodyDecoder::Step step = request_body_.Decode(bytes, static_cast<size_t>(received));
+    received_bytes_ += step.size;
+    if (step.refusal || (body_max > 0 && received_bytes_ > body_max)) {
+      upload_refusal_ = step.refusal ? step.refusal : http::Refusal{413, "body_too_large"};
+      EndUpload(Upload::kRefused);
+      break;
+    }
+    HoldForRetry(std::string_view(step.data, step.size));
+    AddBody(backend_->sender, chunked_request_, request_chunk_,
+            std::string_view(step.data, step.size), request_body_);
+    upload_deadline_.Set(worker_.loop().Now() + idle);
+    const int32_t sent = co_await backend_->sender.Send(upload_token_);
+    attempt_bytes_ += backend_->sender.sent();
+    if (step.done) KeepNextRequest(std::move(buffer), bytes, step.consumed, received);
+    if (sent < 0) {
+      const bool late = upload_token_.reason() == rt::CancelReason::kDeadline;
+      EndUpload(sent != -ECANCELED ? Upload::kBackendFailed
+                                   : (late ? Upload::kBackendStalled : Upload::kStopped));
+    } else if (step.done) {
+      EndUpload(Upload::kDone);
+    } else if (request_large_ == nullptr && received_bytes_ >= kLongBodyBytes) {
+      request_large_ = worker_.TakeLarge();
+    }
+  }
+  upload_deadline_.Clear();
+  upload_token_.ClearPassing();
+  if (request_large_ != nullptr) worker_.ReturnLarge(std::exchange(request_large_, nullptr));
+}
+
+// Bytes behind the body are the beginning of the next request.
+void Exchange::KeepNextRequest(io::BufferRef buffer, const char* bytes, size_t consumed,
+                               int32_t received) {
+  const size_t rest = static_cast<size_t>(received) - consumed;
+  if (rest == 0) {
+    client_.receiver.Arm();
+  } else if (buffer) {
+    buffer.set_size(static_cast<uint32_t>(received));
+    input_.Append(std::move(buffer), frames());
+    input_.Consume(consumed);
+  } else {
+    input_.AppendCopy(std::string_view(bytes + consumed, rest), frames());
+  }
+}
+
+// Keeps what is sent of the body, as long as the whole of it fits, so that the request can be repeated.
+void Exchange::HoldForRetry(std::string_view data) {
+  if (!body_held_ || data.empty()) return;
+  const uint64_t limit = upstream_->settings().retries.body_buffer;
+  if (!Repeatable() || upstream_->settings().retries.attempts == 0 ||
+      held_body_.size() + data.size() > limit) {
+    body_held_ = false;
+    held_body_.Reset();
+    return;
+  }
+  if (held_body_.room() < data.size()) {
+    Block larger(frames(), (held_body_.size() + data.size()) * 2);
+    std::memcpy(larger.data(), held_body_.data(), held_body_.size());
+    larger.set_size(held_body_.size());
+    held_body_ = std::move(larger);
+  }
+  std::memcpy(held_body_.data() + held_body_.size(), data.data(), data.size());
+  held_body_.set_size(held_body_.size() + data.size());
+}
+
+// Says how the upload ended to the flow that waits for the answer.
+void Exchange::EndUpload(Upload how) {
+  upload_ = how;
+  switch (how) {
+    case Upload::kDone:
+    case Upload::kBackendFailed:
+      // From now on the backend owes an answer.
+      if (status_ == 0) {
+        client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.response);
+      }
+      return;
+    case Upload::kClientGone:
+    case Upload::kClientTimeout:
+    case Upload::kRefused:
+    case Upload::kBackendStalled:
+      client_.token.Cancel(rt::CancelReason::kFinished);
+      return;
+    case Upload::kRunning:
+    case Upload::kStopped:
+      return;
+  }
+}
+
+// The answer cannot come any more, because the request did not go through.
+void Exchange::FailFromUpload() {
+  switch (upload_) {
+    case Upload::kClientTimeout:
+      Fail(408, "request_body_timeout", Stage::kPick);
+      return;
+    case Upload::kRefused:
+      Fail(upload_refusal_.status, upload_refusal_.reason, Stage::kPick);
+      return;
+    case Upload::kBackendStalled:
+      Fail(504, "send_timeout", Stage::kResponse);
+      return;
+    case Upload::kClientGone:
+    case Upload::kDone:
+    case Upload::kRunning:
+    case Upload::kBackendFailed:
+    case Upload::kStopped:
+      Fail(0, "client_gone", Stage::kPick);
+      return;
+  }
+}
+
+rt::Task<> Exchange::StopUpload() {
+  if (upload_scope_.count() > 0) {
+    upload_token_.Cancel(rt::CancelReason::kFinished);
+    co_await upload_scope_.Join();
+  }
+  // Another attempt goes on where this one stopped.
+  if (upload_ == Upload::kStopped || upload_ == Upload::kBackendFailed) {
+    upload_ = request_body_.done() ? Upload::kDone : Upload::kRunning;
+  }
+}
+
+// -- from the backend to the client --
+
+// Writes the head for the client, from the worker's scratch. False where the request is to be repeated, or the
+// backend's framing is broken from the start.
+bool Exchange::PrepareResponse() {
+  const http::ResponseHead& head = worker_.response_head;
+  const config::Retries& retries = upstream_->settings().retries;
+  if (retries.on.Status(head.status)) {
+    Failure failure{head.status, "backend_status", Stage::kResponse};
+    failure.from_backend = true;
+    if (DecideRetry(failure)) {
+      failure_ = failure;
+      return false;
+    }
+  }
+  status_ = head.status;
+  backend_keeps_ = head.keep_alive;
+  backend_->set_keepalive_hint(static_cast<int>(std::min<int64_t>(head.keepalive_timeout_s, 86400)));
+  http::ForwardResponse options;
+  options.framing = http::ResponseFraming(head, minor_version_);
+  options.content_length = head.content_length;
+  // An answer that comes before its request is through ends the connection: the rest of the body would have
+  // to be read to find the next request.
+  close_after_ = !keep_alive_ || upload_ != Upload::kDone || worker_.draining() ||
+                 options.framing == http::Framing::kUntilClose;
+  if (head.status == 101) {
+    close_after_ = false;
+  } else if (close_after_) {
+    options.connection = http::ConnectionField::kClose;
+  } else if (minor_version_ == 0) {
+    options.connection = http::ConnectionField::kKeepAlive;
+  }
+  options.via_name = client_.listener().settings.via;
+  options.date = worker_.Date();
+  chunked_response_ = options.framing == http::Framing::kChunked;
+  response_body_.Begin(head.framing, head.content_length, worker_.head_limits(), 502);
+  response_block_ = Block(frames(), http::ForwardedResponseBound(head, options) + kSmallBodyBytes);
+  response_block_.set_size(http::WriteForwardedResponse(head, options, response_block_.data()));
+  response_input_.Consume(head.head_bytes);
+  return true;
+}
+
+rt::Task<> Exchange::RelayResponse() {
+  const Duration idle = upstream_->settings().timeouts.idle;
+  client_sender_.WatchProgress(&client_.deadline, idle);
+  bool head_pending = true;
+  char* bytes = response_input_.data();
+  size_t size = response_input_.size();
+  for (;;) {
+    const http::BodyDecoder::Step step = response_body_.Decode(bytes, size);
+    if (step.refusal) {
+      Fail(502, "bad_response", Stage::kResponse);
+      break;
+    }
+    relayed_bytes_ += step.size;
+    const bool done = step.done || until_close_ended_;
+    if (done) {
+      // Bytes behind the answer belong to nobody.
+      if (step.consumed < size) backend_keeps_ = false;
+    } else {
+      PrepareNextPiece(bytes);
+    }
+    AddResponsePiece(head_pending, std::string_view(step.data, step.size));
+    head_pending = false;
+    if (done && upload_ == Upload::kDone) ReleaseBackend();
+    if (!client_sender_.empty()) {
+      response_began_ = true;
+      client_.deadline.Set(worker_.loop().Now() + idle);
+      const int32_t sent = co_await client_sender_.Send(client_.token);
+      sent_bytes_ += client_sender_.sent();
+      if (sent < 0) {
+        FailToClient(sent);
+        break;
+      }
+    }
+    if (done) {
+      response_whole_ = true;
+      break;
+    }
+    const int32_t received = co_await NextResponsePiece();
+    if (received < 0) break;
+    bytes = response_large_held_ ? large_ : response_input_.data();
+    size = static_cast<size_t>(received);
+  }
+  client_.deadline.Clear();
+  until_close_ended_ = false;
+  if (large_ != nullptr && backend_ != nullptr) co_await backend_->receiver.Settle();
+  if (large_ != nullptr) worker_.ReturnLarge(std::exchange(large_, nullptr));
+}
+
+// Asks for more while this piece is being sent, where there is a second buffer to receive it into.
+void Exchange::PrepareNextPiece(const char* current) {
+  if (large_ == nullptr && (response_body_.remaining() >= kLongBodyBytes || relayed_bytes_ >= kLongBodyBytes)) {
+    large_ = worker_.TakeLarge();
+  }
+  if (large_ == nullptr) {
+    backend_->receiver.Arm();
+  } else if (current != large_) {
+    backend_->receiver.ArmInto(large_, Worker::kLargeBytes);
+  }
+}
+
+// The size of the next piece of the body, which is then in large_ or response_input_; 0 where the end of the
+// connection ended the body; negative with failure_ set.
+rt::Task<int32_t> Exchange::NextResponsePiece() {
+  client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.idle);
+  if (large_ != nullptr) backend_->receiver.ArmInto(large_, Worker::kLargeBytes);
+  const int32_t received = co_await backend_->receiver.Wait(client_.token);
+  if (received > 0) {
+    response_large_held_ = backend_->receiver.plain();
+    if (response_large_held_) {
+      backend_->receiver.TakePlain();
+    } else {
+      response_input_.Reset();
+      response_input_.Append(backend_->receiver.TakeBuffer(), frames());
+    }
+    co_return received;
+  }
+  if (received == 0 && response_body_.CloseEndsBody()) {
+    until_close_ended_ = true;
+    backend_keeps_ = false;
+    response_large_held_ = false;
+    response_input_.Reset();
+    co_return 0;
+  }
+  if (received == -ECANCELED) {
+    FailFromCancel("idle_timeout", Stage::kResponse);
+  } else {
+    Fail(502, received == 0 ? "backend_closed" : "backend_reset", Stage::kResponse);
+  }
+  co_return -1;
+}
+
+void Exchange::AddResponsePiece(bool head_pending, std::string_view data) {
+  if (head_pending && !chunked_response_ && data.size() <= response_block_.room()) {
+    std::memcpy(response_block_.data() + response_block_.size(), data.data(), data.size());
+    client_sender_.Add(response_block_.data(), response_block_.size() + data.size());
+    return;
+  }
+  if (head_pending) client_sender_.Add(response_block_.data(), response_block_.size());
+  AddBody(client_sender_, chunked_response_, response_chunk_, data, response_body_);
+}
+
+// The backend has done its part, whatever the client still has to read.
+void Exchange::ReleaseBackend() {
+  upstream::BackendConnection& connection = *std::exchange(backend_, nullptr);
+  if (backend_keeps_) {
+    upstream_->Release(connection);
+  } else {
+    upstream_->Close(connection);
+  }
+  lease_.Reset();
+}
+
+// 101: from here on bytes, not messages.
+rt::Task<> Exchange::BeginTunnel() {
+  client_sender_.WatchProgress(&client_.deadline, upstream_->settings().timeouts.idle);
+  client_sender_.Add(response_block_.data(), response_block_.size());
+  response_began_ = true;
+  const int32_t sent = co_await client_sender_.Send(client_.token);
+  sent_bytes_ += client_sender_.sent();
+  if (sent < 0) {
+    FailToClient(sent);
+    co_return;
+  }
+  co_await client_.receiver.Settle();
+  co_await backend_->receiver.Settle();
+  client_.deadline.Clear();
+  if (client_.token.cancelled()) {
+    FailFromCancel("shutdown", Stage::kResponse);
+    co_return;
+  }
+  // What each side has said already goes first. Bytes behind the request waited for the 101.
+  input_.Consume(std::exchange(input_consumed_, 0));
+  if (client_.receiver.ready() && client_.receiver.held_result() > 0) {
+    input_.Append(client_.receiver.TakeBuffer(), frames());
+  }
+  if (backend_->receiver.ready() && backend_->receiver.held_result() > 0) {
+    response_input_.Append(backend_->receiver.TakeBuffer(), frames());
+  }
+  TunnelParts parts(std::move(input_), std::move(response_input_));
+  parts.client_fd = client_.fd();
+  parts.backend_fd = upstream_->Detach(*std::exchange(backend_, nullptr));
+  parts.lease = std::move(lease_);
+  parts.idle = upstream_->settings().timeouts.tunnel;
+  parts.log = MakeTunnelLog();
+  Tunnel::Start(worker_, std::move(parts));
+  tunnelled_ = true;
+  response_whole_ = true;
+}
+
+}  // namespace rondo::proxy

@@ -1,0 +1,72 @@
+// Rondo's own answers: errors with their reason, and the fixed responses of routes.
+#include "proxy/exchange.h"
+
+namespace rondo::proxy {
+
+namespace {
+constexpr int kRetryAfterSeconds = 1;
+}
+
+rt::Task<> Exchange::ReplyFailure() {
+  if (failure_.status == 0 || client_.token.reason() == rt::CancelReason::kClientGone ||
+      client_.token.reason() == rt::CancelReason::kShutdown) {
+    co_return;
+  }
+  http::LocalReply reply;
+  reply.status = failure_.status;
+  reply.reason = failure_.reason;
+  if (request_block_) {
+    reply.request_id = spans_.request_id.In(request_block_.data());
+  } else {
+    http::MakeRequestId(worker_.rng().Next(), worker_.rng().Next(), request_id_);
+    reply.request_id = std::string_view(request_id_, sizeof(request_id_));
+  }
+  reply.date = worker_.Date();
+  reply.format = reply_format_;
+  reply.close = CloseAfterReply();
+  reply.keep_alive = !reply.close && minor_version_ == 0;
+  reply.head_only = is_head_;
+  if (reply.status == 503 || reply.status == 429) reply.retry_after_s = kRetryAfterSeconds;
+  response_block_ = Block(frames(), http::kLocalReplyMax);
+  response_block_.set_size(
+      http::WriteLocalReply(reply, response_block_.data(), response_block_.room()));
+  status_ = failure_.status;
+  co_await SendReply({});
+}
+
+rt::Task<> Exchange::ReplyFixed(const config::Respond& respond) {
+  http::FixedReply reply;
+  reply.status = respond.status;
+  if (!respond.body.empty()) reply.content_type = "text/plain; charset=utf-8";
+  reply.body_bytes = respond.body.size();
+  reply.date = worker_.Date();
+  reply.close = CloseAfterReply();
+  reply.keep_alive = !reply.close && minor_version_ == 0;
+  response_block_ = Block(frames(), http::kLocalReplyMax);
+  response_block_.set_size(
+      http::WriteFixedReplyHead(reply, response_block_.data(), response_block_.room()));
+  status_ = respond.status;
+  co_await SendReply(is_head_ ? std::string_view() : std::string_view(respond.body));
+}
+
+// The rest of a body that was not read would have to be, to find the next request behind it.
+bool Exchange::CloseAfterReply() {
+  close_after_ = !keep_alive_ || upload_ != Upload::kDone || worker_.draining();
+  return close_after_;
+}
+
+rt::Task<> Exchange::SendReply(std::string_view body) {
+  const Duration patience = worker_.snapshot().config.timeouts.request_body;
+  client_.token.ClearPassing();
+  client_sender_.WatchProgress(&client_.deadline, patience);
+  client_.deadline.Set(worker_.loop().Now() + patience);
+  client_sender_.Add(response_block_.data(), response_block_.size());
+  client_sender_.Add(body.data(), body.size());
+  response_began_ = true;
+  const int32_t sent = co_await client_sender_.Send(client_.token);
+  sent_bytes_ += client_sender_.sent();
+  client_.deadline.Clear();
+  response_whole_ = sent == 0;
+}
+
+}  // namespace rondo::proxy

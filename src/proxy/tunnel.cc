@@ -1,0 +1,172 @@
+#include "proxy/tunnel.h"
+
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+namespace rondo::proxy {
+
+void Tunnel::Start(Worker& worker, TunnelParts parts) {
+  void* memory = worker.frames().Allocate(sizeof(Tunnel));
+  auto* tunnel = new (memory) Tunnel(worker, parts);
+  worker.Add(*tunnel);
+  tunnel->Touch();
+  tunnel->Begin(tunnel->up_, std::move(parts.from_client));
+  tunnel->Begin(tunnel->down_, std::move(parts.from_backend));
+}
+
+Tunnel::Direction::Direction(Tunnel& owner, int from, int to)
+    : tunnel(owner), receive(&OnReceived, *this), send(&OnSent, *this) {
+  receive.kind = io::Op::Kind::kReceiveProvided;
+  receive.fd = from;
+  send.kind = io::Op::Kind::kSend;
+  send.fd = to;
+}
+
+Tunnel::Tunnel(Worker& worker, TunnelParts& parts)
+    : worker_(worker),
+      lease_(std::move(parts.lease)),
+      up_(*this, parts.client_fd, parts.backend_fd),
+      down_(*this, parts.backend_fd, parts.client_fd),
+      idle_timer_(&OnIdle, *this),
+      idle_(parts.idle),
+      touched_(worker.loop().Now()),
+      log_(parts.log) {}
+
+Tunnel::~Tunnel() {
+  worker_.engine().Close(up_.receive.fd);
+  worker_.engine().Close(down_.receive.fd);
+}
+
+void Tunnel::Begin(Direction& direction, Input input) {
+  if (input.empty()) {
+    Receive(direction);
+    return;
+  }
+  direction.early = Block(worker_.frames(), input.size());
+  std::memcpy(direction.early.data(), input.data(), input.size());
+  Send(direction, direction.early.data(), input.size());
+}
+
+void Tunnel::Receive(Direction& direction) { worker_.engine().Submit(direction.receive); }
+
+void Tunnel::Send(Direction& direction, char* data, size_t size) {
+  direction.send.data = data;
+  direction.send.size = size;
+  worker_.engine().Submit(direction.send);
+}
+
+void Tunnel::OnReceived(io::Op& op) {
+  Direction& direction = static_cast<Direction::Half&>(op).direction;
+  Tunnel& tunnel = direction.tunnel;
+  if (op.result <= 0 || tunnel.cut_) {
+    op.buffer.Reset();
+    // The end of the stream goes on to the other side; an error ends both directions.
+    if (op.result < 0 && op.result != -ECANCELED) {
+      tunnel.Cut(&direction == &tunnel.up_ ? "client_gone" : "backend_reset");
+    }
+    tunnel.EndDirection(direction);
+    return;
+  }
+  tunnel.Touch();
+  direction.piece = std::move(op.buffer);
+  direction.bytes += static_cast<uint64_t>(op.result);
+  tunnel.Send(direction, direction.piece.data(), static_cast<size_t>(op.result));
+}
+
+void Tunnel::OnSent(io::Op& op) {
+  Direction& direction = static_cast<Direction::Half&>(op).direction;
+  Tunnel& tunnel = direction.tunnel;
+  if (op.result < 0 || tunnel.cut_) {
+    direction.piece.Reset();
+    direction.early.Reset();
+    if (op.result != -ECANCELED) {
+      tunnel.Cut(&direction == &tunnel.up_ ? "backend_reset" : "client_gone");
+    }
+    tunnel.EndDirection(direction);
+    return;
+  }
+  tunnel.Touch();
+  const auto taken = static_cast<size_t>(op.result);
+  if (taken < op.size) {
+    tunnel.Send(direction, op.data + taken, op.size - taken);
+    return;
+  }
+  direction.piece.Reset();
+  direction.early.Reset();
+  tunnel.Receive(direction);
+}
+
+void Tunnel::EndDirection(Direction& direction) {
+  direction.ended = true;
+  if (!cut_) worker_.engine().Shutdown(direction.send.fd, io::ShutdownHow::kWrite);
+  FreeIfOver();
+}
+
+void Tunnel::Cut(const char* reason) {
+  if (cut_) return;
+  cut_ = true;
+  reason_ = reason;
+  for (Direction* direction : {&up_, &down_}) {
+    worker_.engine().Cancel(direction->receive);
+    worker_.engine().Cancel(direction->send);
+  }
+}
+
+void Tunnel::FreeIfOver() {
+  if (!up_.ended || !down_.ended) return;
+  WriteLog();
+  Worker& worker = worker_;
+  worker.Removed(*this);
+  this->~Tunnel();
+  worker.frames().Free(this, sizeof(Tunnel));
+}
+
+// The timer is not moved with every byte: it looks when it fires how long the silence has been.
+void Tunnel::Touch() {
+  touched_ = worker_.loop().Now();
+  if (!idle_timer_.armed()) worker_.loop().wheel().Arm(idle_timer_, touched_ + idle_);
+}
+
+void Tunnel::OnIdle(io::Timer& timer) {
+  Tunnel& self = static_cast<IdleTimer&>(timer).tunnel;
+  const Instant due = self.touched_ + self.idle_;
+  if (due > self.worker_.loop().Now()) {
+    self.worker_.loop().wheel().Arm(timer, due);
+    return;
+  }
+  self.Cut("tunnel_timeout");
+}
+
+void Tunnel::WriteLog() {
+  if (log_ == nullptr) return;
+  AccessRecord record;
+  char client_text[IpAddress::kTextMax];
+  record.finished = worker_.engine().WallNow();
+  record.listener = log_->listener->settings.name;
+  record.client = log_->has_client
+                      ? std::string_view(client_text, log_->client.Write(client_text))
+                      : std::string_view("unix");
+  const char* texts = log_->texts.data();
+  record.method = log_->spans.method.In(texts);
+  record.target = log_->spans.target.In(texts);
+  record.host = log_->spans.host.In(texts);
+  record.request_id = log_->spans.request_id.In(texts);
+  record.user_agent = log_->spans.user_agent.In(texts);
+  record.referer = log_->spans.referer.In(texts);
+  record.status = 101;
+  record.upstream = log_->upstream_name;
+  record.backend = log_->backend_id;
+  record.retries = log_->retries;
+  record.received_bytes = up_.bytes;
+  record.sent_bytes = log_->head_bytes + down_.bytes;
+  record.connect = log_->connect;
+  record.first_byte = log_->first_byte;
+  record.total = worker_.loop().Now() - log_->began;
+  record.reason = reason_;
+  worker_.access_log().Write(record);
+  log_->~TunnelLog();
+  worker_.frames().Free(log_, sizeof(TunnelLog));
+}
+
+}  // namespace rondo::proxy

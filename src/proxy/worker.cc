@@ -1,0 +1,162 @@
+#include "rondo/proxy/worker.h"
+
+#include <cstdio>
+#include <ctime>
+#include <new>
+
+#include "proxy/connection.h"
+#include "proxy/listener.h"
+#include "proxy/tunnel.h"
+
+namespace rondo::proxy {
+
+Worker::Worker(io::Engine& engine, std::shared_ptr<const upstream::Snapshot> snapshot,
+               std::vector<ListenFd> listen_fds, ProcessCounters& counters, AccessLogSink* log_sink,
+               const WorkerOptions& options)
+    : engine_(engine),
+      loop_(engine),
+      snapshot_(std::move(snapshot)),
+      counters_(counters),
+      options_(options),
+      rng_(options.seed),
+      access_log_(loop_, snapshot_->config.logging.access.format, log_sink, options.index) {
+  head_limits_.header_bytes = snapshot_->config.limits.header_bytes;
+  head_limits_.header_count = snapshot_->config.limits.header_count;
+  for (const auto& upstream : snapshot_->upstreams) {
+    upstreams_.push_back(std::make_unique<upstream::WorkerUpstream>(loop_, upstream, options.index,
+                                                                    options.count, rng_.Next()));
+  }
+  for (const ListenFd& socket : listen_fds) {
+    listeners_.push_back(std::make_unique<ListenerSocket>(*this, socket));
+  }
+}
+
+Worker::~Worker() {
+  RONDO_CHECK(client_count_ == 0 && tunnel_count_ == 0 && scope_.count() == 0);
+  for (char* buffer : large_free_) delete[] buffer;
+}
+
+void Worker::Start() {
+  for (auto& listener : listeners_) listener->Start();
+}
+
+void Worker::Tick() {
+  loop_.Tick();
+  const Phase requested = requested_.load(std::memory_order_acquire);
+  if (requested != phase_) {
+    if (phase_ == Phase::kServing) EnterDraining();
+    if (requested == Phase::kCancelling) EnterCancelling();
+    phase_ = requested;
+  }
+  if (phase_ != Phase::kServing) CheckFinished();
+}
+
+void Worker::RequestPhase(Phase phase) {
+  requested_.store(phase, std::memory_order_release);
+  engine_.Wake();
+}
+
+void Worker::EnterDraining() {
+  phase_ = Phase::kDraining;
+  for (auto& listener : listeners_) listener->Stop();
+  clients_.ForEach([](ClientConnection& client) { client.Drain(); });
+}
+
+void Worker::EnterCancelling() {
+  clients_.ForEach([](ClientConnection& client) { client.Cancel(rt::CancelReason::kShutdown); });
+  tunnels_.ForEach([](Tunnel& tunnel) { tunnel.Cut("shutdown"); });
+}
+
+void Worker::CheckFinished() {
+  if (finished_) return;
+  for (const auto& listener : listeners_) {
+    if (!listener->closed()) return;
+  }
+  if (client_count_ > 0 || tunnel_count_ > 0 || scope_.count() > 0) return;
+  size_t open = 0;
+  for (auto& upstream : upstreams_) {
+    upstream->CloseIdle();
+    open += upstream->connections();
+  }
+  if (open > 0) return;
+  finished_ = access_log_.Flush();
+}
+
+void Worker::Accepted(int fd, size_t listener) {
+  const uint32_t limit = snapshot_->config.limits.connections;
+  const uint32_t before = counters_.connections.fetch_add(1, std::memory_order_relaxed);
+  if (limit > 0 && before >= limit) {
+    counters_.connections.fetch_sub(1, std::memory_order_relaxed);
+    engine_.Close(fd);
+    return;
+  }
+  void* memory = frames().Allocate(sizeof(ClientConnection));
+  auto* client = new (memory) ClientConnection(*this, fd, snapshot_->listeners[listener]);
+  clients_.PushBack(*client);
+  ++client_count_;
+  client->Start();
+  if (phase_ == Phase::kCancelling) client->Cancel(rt::CancelReason::kShutdown);
+}
+
+void Worker::Closed(ClientConnection& connection) {
+  engine_.Close(connection.fd());
+  counters_.connections.fetch_sub(1, std::memory_order_relaxed);
+  HandedOver(connection);
+}
+
+void Worker::HandedOver(ClientConnection& connection) {
+  connection.Unlink();
+  --client_count_;
+  connection.~ClientConnection();
+  frames().Free(&connection, sizeof(ClientConnection));
+}
+
+void Worker::Add(Tunnel& tunnel) {
+  tunnels_.PushBack(tunnel);
+  ++tunnel_count_;
+}
+
+void Worker::Removed(Tunnel& tunnel) {
+  tunnel.Unlink();
+  --tunnel_count_;
+  counters_.connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+char* Worker::TakeLarge() {
+  if (large_free_.empty()) return new char[kLargeBytes];
+  char* buffer = large_free_.back();
+  large_free_.pop_back();
+  return buffer;
+}
+
+void Worker::ReturnLarge(char* buffer) {
+  constexpr size_t kKept = 8;
+  if (large_free_.size() < kKept) {
+    large_free_.push_back(buffer);
+  } else {
+    delete[] buffer;
+  }
+}
+
+std::string_view Worker::Date() {
+  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  constexpr size_t kLength = 29;
+  const int64_t second =
+      std::chrono::duration_cast<std::chrono::seconds>(engine_.WallNow().time_since_epoch()).count();
+  if (second != date_second_) {
+    const std::time_t time = second;
+    std::tm utc{};
+    gmtime_r(&time, &utc);
+    char text[64];
+    std::snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d GMT", kDays[utc.tm_wday],
+                  utc.tm_mday, kMonths[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min,
+                  utc.tm_sec);
+    std::memcpy(date_, text, kLength);
+    date_second_ = second;
+  }
+  return {date_, kLength};
+}
+
+}  // namespace rondo::proxy
