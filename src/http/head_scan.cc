@@ -86,8 +86,9 @@ Refusal CheckBeginning(HeadKind kind, std::string_view bytes) {
 
 class Scanner {
  public:
-  Scanner(std::string_view bytes, size_t start, const HeadLimits& limits, FirstLine& first_line)
-      : bytes_(bytes), start_(start), limits_(limits), first_line_(first_line) {}
+  Scanner(HeadKind kind, std::string_view bytes, size_t start, const HeadLimits& limits,
+          FirstLine& first_line)
+      : kind_(kind), bytes_(bytes), start_(start), limits_(limits), first_line_(first_line) {}
 
   HeadScan Run(size_t position, size_t lines) {
     // Never beyond the limit, so that what is found does not depend on how the bytes were split.
@@ -123,9 +124,7 @@ class Scanner {
       ++lines;
       position += 2;
     }
-    if (bytes_.size() >= start_ + limits_.header_bytes) {
-      return lines == 0 ? Refused(414, "request_line_too_long") : Refused(431, "headers_too_large");
-    }
+    if (bytes_.size() >= start_ + limits_.header_bytes) return TooLarge(lines);
     return NeedMore(position, lines);
   }
 
@@ -149,6 +148,18 @@ class Scanner {
     return scan;
   }
 
+  HeadScan TooLarge(size_t lines) {
+    if (lines > 0) return Refused(431, "headers_too_large");
+    switch (kind_) {
+      case HeadKind::kRequest:
+        return Refused(414, "request_line_too_long");
+      case HeadKind::kResponse:
+        break;
+    }
+    return Refused(502, "status_line_too_long");
+  }
+
+  HeadKind kind_;
   std::string_view bytes_;
   size_t start_;
   const HeadLimits& limits_;
@@ -179,7 +190,7 @@ HeadScan ScanHead(HeadKind kind, std::string_view bytes, size_t scanned, const H
     const Refusal refusal = CheckBeginning(kind, bytes.substr(start));
     if (refusal) return Refused(refusal.status, refusal.reason);
   }
-  Scanner scanner(bytes, start, limits, first_line);
+  Scanner scanner(kind, bytes, start, limits, first_line);
   return scanner.Run(std::max(start, scanned & kPositionMask), lines);
 }
 
