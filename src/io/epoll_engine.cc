@@ -289,6 +289,11 @@ void EpollEngine::Register(Op& op, uint32_t events) {
   }
 }
 
+void EpollEngine::FinishParked(Op& op, int32_t result, char* buffer) {
+  DescriptorOf(op.fd).received_tick = tick_;
+  FinishReceiver(op, result, buffer);
+}
+
 void EpollEngine::FinishReceiver(Op& op, int32_t result, char* buffer) {
   DescriptorOf(op.fd).receiver = nullptr;
   Finish(op, result, buffer);

@@ -63,6 +63,7 @@ class EpollEngine final : public SocketEngine {
   void FinishConnect(Op& op);
 
   void WaitForBytes(Op& op) override;
+  void FinishParked(Op& op, int32_t result, char* buffer) override;
   // Registers the descriptor where it is not yet; a failure completes `op`.
   void Register(Op& op, uint32_t events);
   void FinishReceiver(Op& op, int32_t result, char* buffer = nullptr);

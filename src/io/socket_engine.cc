@@ -80,17 +80,17 @@ void SocketEngine::RetryParked() {
       count = recv(op.fd, buffer, BufferPool::kBufferBytes, MSG_DONTWAIT);
     } while (count < 0 && errno == EINTR);
     if (count > 0) {
-      Finish(op, static_cast<int32_t>(count), buffer);
+      FinishParked(op, static_cast<int32_t>(count), buffer);
       continue;
     }
     const int error = errno;
     buffers_.Return(buffer);
     if (count == 0) {
-      Finish(op, 0);
+      FinishParked(op, 0, nullptr);
     } else if (error == EAGAIN) {
       WaitForBytes(op);
     } else {
-      Finish(op, -error);
+      FinishParked(op, -error, nullptr);
     }
   }
 }

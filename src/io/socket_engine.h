@@ -54,6 +54,8 @@ class SocketEngine : public Engine {
   // there after all goes to WaitForBytes().
   void RetryParked();
   virtual void WaitForBytes(Op& op) = 0;
+  // Ends a receive that was parked.
+  virtual void FinishParked(Op& op, int32_t result, char* buffer) = 0;
 
   // When Run must come back at the latest: sooner than asked where receives are parked although
   // nobody holds a buffer (the kernel had no memory), since then no return of a buffer will wake

@@ -335,11 +335,4 @@ void UringEngine::OnAccept(Op& op, int32_t result, bool more) {
   Finish(op, result);
 }
 
-void UringEngine::Resubmit(Op& op) {
-  // Not at once: collecting must not submit.
-  unqueued_.PushBack(op);
-}
-
-void UringEngine::WaitForBytes(Op& op) { unqueued_.PushBack(op); }
-
 }  // namespace rondo::io

@@ -44,10 +44,12 @@ class UringEngine final : public SocketEngine {
   void OnCompletion(const io_uring_cqe& completion);
   void OnOpCompletion(Op& op, int32_t result, uint32_t flags);
   void OnAccept(Op& op, int32_t result, bool more);
-  void Resubmit(Op& op);
+  // At the next tick: collecting must not submit.
+  void Resubmit(Op& op) { unqueued_.PushBack(op); }
   // Submits what found no free entry.
   void RetryQueues();
-  void WaitForBytes(Op& op) override;
+  void WaitForBytes(Op& op) override { unqueued_.PushBack(op); }
+  void FinishParked(Op& op, int32_t result, char* buffer) override { Finish(op, result, buffer); }
 
   unsigned unsubmitted() const { return sq_tail_ - io_uring_smp_load_acquire(ring_.sq.khead); }
 
