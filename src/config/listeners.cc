@@ -63,8 +63,8 @@ void BuildListen(const Section& section, Scope& scope, Listener& listener) {
                      "`listen` is empty: write at least one address");
   }
   for (const Node* node : *list) {
-    const std::optional<Text> text =
-        ReadText(context, *node, "listen", "a list of addresses such as 0.0.0.0:8080");
+    const std::optional<Text> text = ReadElement(
+        context, *node, "listen", "an address such as 0.0.0.0:8080 or, in quotes, \"[::1]:8080\"");
     if (!text) continue;
     Checked<SocketAddress> address = CheckListenAddress(text->value);
     if (address.value && address.value->kind == SocketAddress::Kind::kUnix &&
@@ -89,8 +89,8 @@ void BuildTrustedProxies(const Section& section, Listener& listener) {
   const std::optional<std::vector<const Node*>> list = section.ReadList("trusted_proxies");
   if (!list) return;
   for (const Node* node : *list) {
-    const std::optional<Text> text = ReadText(section.context(), *node, "trusted_proxies",
-                                              "a list of networks such as 10.0.0.0/8");
+    const std::optional<Text> text =
+        ReadElement(section.context(), *node, "trusted_proxies", "a network such as 10.0.0.0/8");
     if (!text) continue;
     const Checked<Network> network = CheckNetwork(text->value);
     if (network.value) {
@@ -150,7 +150,7 @@ void BuildUpgrades(const Section& route, RouteConfig& config) {
   }
   for (const Node* node : *list) {
     const std::optional<Text> text =
-        ReadText(context, *node, "upgrades", "a list of Upgrade tokens such as websocket");
+        ReadElement(context, *node, "upgrades", "an Upgrade token such as websocket");
     if (!text) continue;
     Checked<std::string> token = CheckUpgrade(text->value);
     const auto& known = config.upgrades;

@@ -40,6 +40,12 @@ bool IsIn(std::string_view word, const std::vector<std::string_view>& words) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+std::optional<Text> Substituted(Context& context, const Node& scalar) {
+  std::optional<std::string> value = context.Substitute(scalar.text, scalar.mark);
+  if (!value) return std::nullopt;
+  return Text{.value = std::move(*value), .where = scalar.mark};
+}
+
 // The map's own entries; `merges` gets the values of `<<`. Duplicates were reported by the tree.
 std::vector<Entry> OwnEntries(Context& context, const Node& map, std::vector<const Node*>& merges) {
   std::vector<Entry> entries;
@@ -91,16 +97,13 @@ std::vector<Entry> Entries(Context& context, const Node& map) {
   return entries;
 }
 
-std::optional<Text> ReadText(Context& context, const Node& node, std::string_view name,
-                             std::string_view expected) {
+std::optional<Text> ReadElement(Context& context, const Node& node, std::string_view list,
+                                std::string_view expected) {
   if (!context.Visit(node.mark)) return std::nullopt;
-  if (node.kind != Node::Kind::kScalar) {
-    AddKindError(context, node, name, expected);
-    return std::nullopt;
-  }
-  std::optional<std::string> value = context.Substitute(node.text, node.mark);
-  if (!value) return std::nullopt;
-  return Text{.value = std::move(*value), .where = node.mark};
+  if (node.kind == Node::Kind::kScalar) return Substituted(context, node);
+  context.AddError(node.mark, Cat("an element of `", list, "` must be ", expected, ", not ",
+                                  KindName(node.kind)));
+  return std::nullopt;
 }
 
 Section::Section(Context& context, std::string_view path, const Node& node, SourceMark where)
@@ -167,8 +170,11 @@ const Entry* Section::Find(std::string_view leaf) const {
 
 std::optional<Text> Section::ReadScalar(const Key& key) const {
   const Entry* entry = Find(key.Leaf());
-  if (entry == nullptr) return std::nullopt;
-  return config::ReadText(context_, *entry->value, key.Leaf(), Expected(key));
+  if (entry == nullptr || !context_.Visit(entry->where)) return std::nullopt;
+  const Node& node = *entry->value;
+  if (node.kind == Node::Kind::kScalar) return Substituted(context_, node);
+  AddKindError(context_, node, key.Leaf(), Expected(key));
+  return std::nullopt;
 }
 
 void Section::AddWrong(const Key& key, const Text& text, std::string_view meant) const {

@@ -60,9 +60,9 @@ struct Entry {
 };
 std::vector<Entry> Entries(Context& context, const Node& map);
 
-// The text of a scalar; reports anything else as not being `expected`.
-std::optional<Text> ReadText(Context& context, const Node& node, std::string_view name,
-                             std::string_view expected);
+// The text of a scalar in the list of that key; reports anything else as not being `expected`.
+std::optional<Text> ReadElement(Context& context, const Node& node, std::string_view list,
+                                std::string_view expected);
 
 class Section {
  public:

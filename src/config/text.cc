@@ -85,7 +85,10 @@ std::optional<std::string_view> Nearest(std::string_view word,
   size_t best_distance = std::clamp<size_t>(word.size() / 3, 1, 3) + 1;
   for (const std::string_view candidate : candidates) {
     if (candidate.size() > kWordMax) continue;
-    const size_t distance = EditDistance(folded, Folded(candidate));
+    const std::string other = Folded(candidate);
+    const bool is_beginning = (folded.size() >= 4 && other.starts_with(folded)) ||
+                              (other.size() >= 4 && folded.starts_with(other));
+    const size_t distance = is_beginning ? 1 : EditDistance(folded, other);
     if (distance < best_distance) {
       best_distance = distance;
       best = candidate;

@@ -9,7 +9,8 @@ namespace rondo::config {
 namespace {
 
 constexpr std::string_view kBackendsPath = "upstreams.*.backends[]";
-constexpr std::string_view kBackendExpected = "an address such as 10.0.1.10:3000";
+constexpr std::string_view kBackendExpected =
+    "an address such as 10.0.1.10:3000 or, in quotes, \"[::1]:3000\"";
 
 void BuildAddress(Context& context, const Text& text, Backend& backend) {
   Checked<SocketAddress> address = CheckBackendAddress(text.value);
@@ -29,7 +30,7 @@ void BuildAddress(Context& context, const Text& text, Backend& backend) {
 Backend BuildBackend(Context& context, const Node& node) {
   Backend backend;
   if (node.kind != Node::Kind::kMap) {
-    const std::optional<Text> text = ReadText(context, node, "backends", kBackendExpected);
+    const std::optional<Text> text = ReadElement(context, node, "backends", kBackendExpected);
     if (text) BuildAddress(context, *text, backend);
     return backend;
   }
@@ -42,7 +43,7 @@ Backend BuildBackend(Context& context, const Node& node) {
                              section.WroteUnavailable("file");
   if (section.Missing("address") && !is_other_kind) {
     context.AddError(section.where(),
-                     Cat("this backend has no `address`: write ", kBackendExpected));
+                     "this backend has no `address`: write one, such as {address: 10.0.1.10:3000}");
   }
   return backend;
 }
@@ -105,11 +106,14 @@ void BuildRetryOn(const Section& retries, RetryOn& on) {
   Context& context = retries.context();
   on = {.connect = false, .reset_before_response = false};
   for (const Node* node : *list) {
-    const std::optional<Text> text = ReadText(context, *node, "on", expected);
+    const std::optional<Text> text = ReadElement(context, *node, "on", expected);
     if (!text) continue;
     bool* flag = FlagOf(on, text->value);
     if (flag == nullptr) {
-      const std::optional<std::string_view> near = Nearest(text->value, words);
+      // A neighbouring status code is no slip of the pen.
+      const bool is_code = ParseWhole(text->value).has_value();
+      const std::optional<std::string_view> near =
+          is_code ? std::nullopt : Nearest(text->value, words);
       context.AddError(text->where, Cat("`on` has ", Quoted(text->value), ", but takes ", expected,
                                         near ? Cat(": write `", *near, "`") : std::string()));
     } else if (*flag) {

@@ -73,7 +73,8 @@ class TreeBuilder : public YAML::EventHandler {
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (tree_.root != nullptr) {
       throw Refused(lines_.At(mark),
-                    "a second YAML document begins here: a configuration is one document");
+                    "a second YAML document begins here (by `---`, or by a line indented less than "
+                    "the first): a configuration is one document");
     }
   }
   void OnDocumentEnd() override {}
@@ -106,6 +107,9 @@ class TreeBuilder : public YAML::EventHandler {
     CheckKeys(*open_.back());
     open_.pop_back();
   }
+
+  // The list or map that was being read last; nothing at the top.
+  const Node* innermost() const { return open_.empty() ? nullptr : open_.back(); }
 
  private:
   Node& Add(Node::Kind kind, const YAML::Mark& mark, const std::string& tag,
@@ -176,9 +180,29 @@ bool IndentedByTab(std::string_view line) {
   return line.substr(0, content).find('\t') != std::string_view::npos;
 }
 
+struct Wording {
+  std::string_view library;
+  std::string_view ours;
+};
+// What the library says of common mistakes, for people who do not know its grammar.
+const Wording kWordings[] = {
+    {YAML::ErrorMsg::END_OF_MAP, "the next key was expected here: check indentation and quotes"},
+    {YAML::ErrorMsg::END_OF_SEQ, "the next `- ` of the list was expected here: check indentation"},
+    {YAML::ErrorMsg::END_OF_MAP_FLOW, "this `{` is not closed: `,` or `}` was expected"},
+    {YAML::ErrorMsg::END_OF_SEQ_FLOW, "this `[` is not closed: `,` or `]` was expected"},
+    {YAML::ErrorMsg::MAP_VALUE, "no `:` was expected here: check indentation, or quote the text"},
+    {YAML::ErrorMsg::EOF_IN_SCALAR, "a quoted text is not closed before the end of the file"},
+    {YAML::ErrorMsg::UNKNOWN_TOKEN, "no text begins with this character: quote it"},
+    {YAML::ErrorMsg::FLOW_END, "this bracket closes nothing: remove it"},
+};
+
 // The library says what it missed; the line often tells what was meant.
 std::string SyntaxMessage(const YAML::Exception& error, const Lines& lines, SourceMark where) {
-  std::string message = Cat("not valid YAML: ", error.msg);
+  std::string_view said = error.msg;
+  for (const Wording& wording : kWordings) {
+    if (said == wording.library) said = wording.ours;
+  }
+  const std::string message = Cat("not valid YAML: ", said);
   const auto index = static_cast<size_t>(where.line - 1);
   const std::string_view line = lines.Line(index);
   if (IndentedByTab(line) || (index > 0 && IndentedByTab(lines.Line(index - 1)))) {
@@ -191,6 +215,16 @@ std::string SyntaxMessage(const YAML::Exception& error, const Lines& lines, Sour
     return Cat(message, "; an IPv6 address needs quotes, such as \"[::1]:8080\"");
   }
   return message;
+}
+
+Tree SyntaxErrorOf(const YAML::Exception& error, const Lines& lines, const Node* innermost) {
+  SourceMark where = lines.At(error.mark);
+  // The library finds an open bracket at the end of the file, or nowhere; the place to look is its
+  // beginning.
+  const bool is_open_bracket =
+      error.msg == YAML::ErrorMsg::END_OF_MAP_FLOW || error.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW;
+  if (is_open_bracket && innermost != nullptr) where = innermost->mark;
+  return SyntaxError(where, SyntaxMessage(error, lines, where));
 }
 
 std::optional<Tree> RefuseText(std::string_view text, const Lines& lines) {
@@ -215,17 +249,16 @@ Tree ParseYaml(std::string_view text) {
   const Lines lines(text.size() > kFileBytesMax ? std::string_view() : text);
   if (std::optional<Tree> refused = RefuseText(text, lines)) return std::move(*refused);
   Tree tree;
+  TreeBuilder builder(tree, lines);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
-    TreeBuilder builder(tree, lines);
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const Refused& refused) {
     return SyntaxError(refused.where, refused.message);
   } catch (const YAML::Exception& error) {
-    const SourceMark where = lines.At(error.mark);
-    return SyntaxError(where, SyntaxMessage(error, lines, where));
+    return SyntaxErrorOf(error, lines, builder.innermost());
   } catch (const std::exception& error) {
     return SyntaxError({}, Cat("not readable as YAML: ", error.what()));
   }
