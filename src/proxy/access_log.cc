@@ -35,14 +35,16 @@ void AccessLog::Write(const AccessRecord& record) {
 
 bool AccessLog::Flush() {
   if (sink_ == nullptr || lines_.empty()) return true;
-  if (!sink_->Offer(worker_, lines_)) return false;
-  timer_.Cancel();
-  return true;
+  if (sink_->Offer(worker_, lines_)) {
+    timer_.Cancel();
+    return true;
+  }
+  loop_.wheel().Arm(timer_, loop_.Now() + kOfferDelay);
+  return false;
 }
 
 void AccessLog::OnTimer(io::Timer& timer) {
-  AccessLog& self = static_cast<OfferTimer&>(timer).log;
-  if (!self.Flush()) self.loop_.wheel().Arm(timer, self.loop_.Now() + kOfferDelay);
+  static_cast<OfferTimer&>(timer).log.Flush();
 }
 
 namespace {

@@ -79,7 +79,8 @@ void Worker::CheckFinished() {
     open += upstream->connections();
   }
   if (open > 0) return;
-  finished_ = access_log_.Flush();
+  // Where the log cannot be handed over, its timer tries again, until the grace is over.
+  finished_ = access_log_.Flush() || phase_ == Phase::kCancelling;
 }
 
 void Worker::Accepted(int fd, size_t listener) {

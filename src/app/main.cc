@@ -1,0 +1,101 @@
+// The command line: parsing of arguments and nothing else.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "app/echo_command.h"
+#include "app/version.h"
+#include "rondo/config/load.h"
+#include "rondo/control/server.h"
+
+namespace {
+
+constexpr int kOk = 0;
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+struct RunArguments {
+  std::string file;
+  std::vector<std::string> listen;
+  std::vector<std::string> backends;
+  std::string balance;
+};
+
+void PrintErrors(const std::string& file, const std::vector<rondo::config::Error>& errors) {
+  for (const auto& error : errors) {
+    std::fprintf(stderr, "%s\n", rondo::config::FormatError(file, error).c_str());
+  }
+}
+
+int Run(const RunArguments& arguments) {
+  const bool quick = arguments.file.empty();
+  if (quick && (arguments.listen.empty() || arguments.backends.empty())) {
+    std::fprintf(stderr, "rondo run needs either -c FILE, or --listen and at least one --backend\n");
+    return kUsage;
+  }
+  if (!quick && (!arguments.listen.empty() || !arguments.backends.empty() || !arguments.balance.empty())) {
+    std::fprintf(stderr, "rondo run takes -c FILE or --listen with --backend, not both\n");
+    return kUsage;
+  }
+  const rondo::config::LoadResult loaded =
+      quick ? rondo::config::BuildQuick(arguments.listen, arguments.backends, arguments.balance)
+            : rondo::config::LoadFile(arguments.file);
+  if (!loaded.config) {
+    PrintErrors(quick ? "rondo run" : arguments.file, loaded.errors);
+    return quick ? kUsage : kFailed;
+  }
+  return rondo::control::RunServer(*loaded.config);
+}
+
+int Check(const std::string& file) {
+  const rondo::config::LoadResult loaded = rondo::config::LoadFile(file);
+  if (loaded.config) {
+    std::printf("%s: ok\n", file.c_str());
+    return kOk;
+  }
+  PrintErrors(file, loaded.errors);
+  const size_t count = loaded.errors.size();
+  std::fprintf(stderr, "%s: %zu %s\n", file.c_str(), count, count == 1 ? "error" : "errors");
+  return kFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Rondo: a load balancer and edge proxy for HTTP"};
+  app.name("rondo");
+  app.require_subcommand(1);
+
+  RunArguments run_arguments;
+  CLI::App* run = app.add_subcommand("run", "Run the proxy in the foreground");
+  run->add_option("-c,--config", run_arguments.file, "Configuration file (YAML)");
+  run->add_option("--listen", run_arguments.listen, "Where to listen: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path");
+  run->add_option("--backend", run_arguments.backends, "A backend: 127.0.0.1:3001, [::1]:3001, unix:/path (repeat it)");
+  run->add_option("--balance", run_arguments.balance, "round_robin, least_connections or ip_hash");
+  run->footer("Examples:\n  rondo run -c rondo.yaml\n"
+              "  rondo run --listen :8080 --backend 127.0.0.1:3001 --backend 127.0.0.1:3002");
+
+  std::string check_file;
+  CLI::App* check = app.add_subcommand("check", "Validate a configuration file");
+  check->add_option("-c,--config,file", check_file, "Configuration file (YAML)")->required();
+  check->footer("Example:\n  rondo check -c rondo.yaml");
+
+  rondo::app::EchoArguments echo_arguments;
+  CLI::App* echo = app.add_subcommand("echo", "A tiny HTTP and WebSocket responder, for trying things out");
+  rondo::app::AddEchoOptions(*echo, echo_arguments);
+
+  CLI::App* version = app.add_subcommand("version", "Print version, commit and engine");
+  version->footer("Example:\n  rondo version");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // CLI11 has codes of its own; to our users, 0 is help that was asked for and 2 is bad usage.
+    return app.exit(error) == 0 ? kOk : kUsage;
+  }
+  if (run->parsed()) return Run(run_arguments);
+  if (check->parsed()) return Check(check_file);
+  if (echo->parsed()) return rondo::app::RunEchoCommand(echo_arguments);
+  return rondo::app::PrintVersion();
+}
