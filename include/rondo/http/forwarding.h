@@ -17,21 +17,21 @@ namespace rondo::http {
 
 struct ForwardRequest {
   // The other end of the connection; none where it has no address (unix sockets).
-  std::optional<IpAddress> peer;
+  std::optional<IpAddress> peer = std::nullopt;
   // The client as ClientAddress() found it; none: as peer.
-  std::optional<IpAddress> client;
+  std::optional<IpAddress> client = std::nullopt;
   // The peer is one of trusted_proxies: what it says of X-Forwarded-*, X-Real-IP, Forwarded and
   // X-Request-Id is believed and kept. Else it is replaced.
   bool peer_trusted = false;
   std::string_view scheme = "http";  // of the connection: "http" or "https"
   std::string_view
-      request_id;             // a new one, used unless a trusted peer sent a valid one; never empty
-  std::string_view via_name;  // empty: no Via
-  std::string_view backend_host;  // Host for requests that have none (HTTP/1.0)
-  std::string_view target;        // instead of path_and_query where not empty (rewritten)
-  std::string_view upgrade;       // from ChooseUpgrade(); empty: forwarded as a plain request
+      request_id;  // a new one, used unless a trusted peer sent a valid one; never empty
+  std::string_view via_name = {};      // empty: no Via
+  std::string_view backend_host = {};  // Host for requests that have none (HTTP/1.0)
+  std::string_view target = {};        // instead of path_and_query where not empty (rewritten)
+  std::string_view upgrade = {};       // from ChooseUpgrade(); empty: forwarded as a plain request
   // "Name: value\r\n" lines added at the end. They are written as they are.
-  std::string_view extra_fields;
+  std::string_view extra_fields = {};
   // How the body will be framed towards the backend: kNone, kLength or kChunked.
   Framing framing = Framing::kNone;
   uint64_t content_length = 0;
@@ -85,9 +85,10 @@ struct ForwardResponse {
   Framing framing = Framing::kNone;
   uint64_t content_length = 0;
   ConnectionField connection = ConnectionField::kNone;
-  std::string_view via_name;  // empty: no Via
-  std::string_view date;      // an IMF-fixdate, written where the response has no Date; empty: none
-  std::string_view extra_fields;  // "Name: value\r\n" lines added at the end
+  std::string_view via_name = {};  // empty: no Via
+  std::string_view date =
+      {};  // an IMF-fixdate, written where the response has no Date; empty: none
+  std::string_view extra_fields = {};  // "Name: value\r\n" lines added at the end
 };
 
 // How a response's body is framed for a client of that minor version. For a 1.0 client a body of

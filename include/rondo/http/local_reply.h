@@ -13,10 +13,10 @@ enum class ReplyFormat : uint8_t { kJson, kPlainText };
 
 struct LocalReply {
   int status = 500;
-  std::string_view reason;      // stable: "no_route"; the "code" of the body
-  std::string_view message;     // empty: MessageOf(reason, status)
-  std::string_view request_id;  // empty: none was made yet
-  std::string_view date;        // an IMF-fixdate; empty: no Date
+  std::string_view reason = {};      // stable: "no_route"; the "code" of the body
+  std::string_view message = {};     // empty: MessageOf(reason, status)
+  std::string_view request_id = {};  // empty: none was made yet
+  std::string_view date = {};        // an IMF-fixdate; empty: no Date
   ReplyFormat format = ReplyFormat::kJson;
   bool close = false;       // Connection: close
   bool keep_alive = false;  // Connection: keep-alive, for HTTP/1.0 clients that asked for it
@@ -38,10 +38,10 @@ ReplyFormat ReplyFormatFor(const RequestHead& head);
 // behind it (unless the request was HEAD).
 struct FixedReply {
   int status = 200;
-  std::string_view content_type;  // empty: none
-  uint64_t body_bytes = 0;        // not written for 204 and 304
-  std::string_view date;
-  std::string_view extra_fields;  // "Name: value\r\n" lines: Location, ...
+  std::string_view content_type = {};  // empty: none
+  uint64_t body_bytes = 0;             // not written for 204 and 304
+  std::string_view date = {};
+  std::string_view extra_fields = {};  // "Name: value\r\n" lines: Location, ...
   bool close = false;
   bool keep_alive = false;
 };
