@@ -78,7 +78,7 @@ class CreditScan final : public Policy {
     for (const Member& member : members) divisor = std::gcd(divisor, member.weight);
     int64_t period = 0;
     for (const Member& member : members) {
-      turns_.push_back(Turn{static_cast<int64_t>(member.weight) / divisor, 0});
+      turns_.push_back(Turn{static_cast<int64_t>(member.weight) / divisor, 0, 0});
       period += turns_.back().weight;
     }
     // The sequence repeats after `period` picks. Start somewhere in it, at a cost that stays small.
@@ -87,22 +87,7 @@ class CreditScan final : public Policy {
   }
 
   size_t Pick(uint64_t, const Tried& tried) override {
-    size_t best = kNone;
-    int64_t best_credit = 0;
-    int64_t total = 0;
-    const bool skip = !tried.empty();
-    for (size_t i = 0; i < turns_.size(); ++i) {
-      if (skip && tried.Contains(i)) continue;
-      Turn& turn = turns_[i];
-      turn.credit += turn.weight;
-      total += turn.weight;
-      if (best == kNone || turn.credit > best_credit) {
-        best = i;
-        best_credit = turn.credit;
-      }
-    }
-    if (best != kNone) turns_[best].credit -= total;
-    return best;
+    return tried.empty() ? PickBy(&Turn::credit, tried) : PickBy(&Turn::retry_credit, tried);
   }
 
  private:
@@ -110,7 +95,27 @@ class CreditScan final : public Policy {
   struct Turn {
     int64_t weight;
     int64_t credit;
+    int64_t retry_credit;
   };
+
+  size_t PickBy(int64_t Turn::* credit, const Tried& tried) {
+    size_t best = kNone;
+    int64_t best_credit = 0;
+    int64_t total = 0;
+    for (size_t i = 0; i < turns_.size(); ++i) {
+      if (!tried.empty() && tried.Contains(i)) continue;
+      Turn& turn = turns_[i];
+      turn.*credit += turn.weight;
+      total += turn.weight;
+      if (best == kNone || turn.*credit > best_credit) {
+        best = i;
+        best_credit = turn.*credit;
+      }
+    }
+    if (best != kNone) turns_[best].*credit -= total;
+    return best;
+  }
+
   std::vector<Turn> turns_;
 };
 
