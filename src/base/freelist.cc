@@ -8,10 +8,12 @@ namespace rondo {
 
 Freelist::~Freelist() {
   RONDO_CHECK(blocks_out_ == 0);
-  for (Block*& head : heads_) {
+  for (size_t index = 0; index < kClasses; ++index) {
+    Block*& head = heads_[index];
     while (head != nullptr) {
       Block* block = head;
       head = block->next;
+      UnpoisonMemory(block, (index + 1) * kStep);
       std::free(block);
     }
   }

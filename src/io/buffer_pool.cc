@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "rondo/base/check.h"
 
@@ -18,7 +19,7 @@ BufferPool::BufferPool(size_t buffers_max) : buffers_max_(buffers_max) {}
 BufferPool::~BufferPool() {
   RONDO_CHECK(buffers_out() == 0);
   for (const Region& region : regions_) {
-    detail::UnpoisonBuffer(region.base, region.bytes);
+    UnpoisonMemory(region.base, region.bytes);
     RONDO_CHECK(munmap(region.base, region.bytes) == 0);
   }
 }
@@ -38,7 +39,7 @@ bool BufferPool::Grow() {
   free_.reserve(total_ + count);  // so that Return never allocates
   for (size_t i = count; i > 0; --i) free_.push_back(base + (i - 1) * kBufferBytes);
   total_ += count;
-  detail::PoisonBuffer(base, bytes);
+  PoisonMemory(base, bytes);
   return true;
 }
 

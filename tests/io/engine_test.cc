@@ -12,6 +12,7 @@
 
 #include "io/engine_suite.h"
 #include "io/real_world.h"
+#include "rondo/io/limits.h"
 
 namespace rondo::io::testing {
 
@@ -112,6 +113,25 @@ TEST_P(RealEngine, ManyOpsAtOnceAreNeverLost) {
   for (TestOp& op : receives) {
     RunUntilDone(op);
     EXPECT_EQ(op.last(), -ECANCELED);
+  }
+}
+
+TEST_P(RealEngine, MoreCompletionsThanAnyRingHoldsAllArrive) {
+  if (RaiseDescriptorLimit() < 3000) GTEST_SKIP() << "too few descriptors";
+  std::vector<int> fds;
+  for (int i = 0; i < 1100; ++i) {
+    const Pair pair = MakePair();
+    fds.insert(fds.end(), {pair.client, pair.server});
+  }
+  for (const int fd : fds) ASSERT_EQ(send(fd, "x", 1, 0), 1);
+  std::vector<TestOp> readable(fds.size());
+  std::vector<TestOp> writable(fds.size());
+  for (size_t i = 0; i < fds.size(); ++i) Submit(readable[i], Op::Kind::kWaitReadable, fds[i]);
+  for (size_t i = 0; i < fds.size(); ++i) Submit(writable[i], Op::Kind::kWaitWritable, fds[i]);
+  for (size_t i = 0; i < fds.size(); ++i) {
+    ASSERT_TRUE(RunUntilDone(readable[i]));
+    ASSERT_TRUE(RunUntilDone(writable[i]));
+    ASSERT_EQ(readable[i].last() | writable[i].last(), 0);
   }
 }
 

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "rondo/base/poison.h"
+
 namespace rondo {
 
 class Freelist {
@@ -28,6 +30,7 @@ class Freelist {
       if (head != nullptr) {
         Block* block = head;
         head = block->next;
+        UnpoisonMemory(block, RoundUp(size));
         --kept_[index];
         return block;
       }
@@ -43,6 +46,7 @@ class Freelist {
       kept->next = heads_[index];
       heads_[index] = kept;
       ++kept_[index];
+      PoisonMemory(kept + 1, (index + 1) * kStep - sizeof(Block));
       return;
     }
     FreeSlow(block);

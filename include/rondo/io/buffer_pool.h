@@ -7,30 +7,11 @@
 #include <utility>
 #include <vector>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define RONDO_ADDRESS_SANITIZER 1
-#include <sanitizer/asan_interface.h>
-#endif
-#endif
+#include "rondo/base/poison.h"
 
 namespace rondo::io {
 
 class BufferPool;
-
-namespace detail {
-// Under AddressSanitizer a use of a buffer that went back to its pool is reported like a use after free.
-inline void PoisonBuffer([[maybe_unused]] char* at, [[maybe_unused]] size_t bytes) {
-#if defined(RONDO_ADDRESS_SANITIZER)
-  __asan_poison_memory_region(at, bytes);
-#endif
-}
-inline void UnpoisonBuffer([[maybe_unused]] char* at, [[maybe_unused]] size_t bytes) {
-#if defined(RONDO_ADDRESS_SANITIZER)
-  __asan_unpoison_memory_region(at, bytes);
-#endif
-}
-}  // namespace detail
 
 // Owns one buffer of a pool, and gives it back on destruction. `data()[0, size())` are the bytes received.
 class BufferRef {
@@ -80,11 +61,11 @@ class BufferPool {
     if (free_.empty() && !Grow()) return nullptr;
     char* buffer = free_.back();
     free_.pop_back();
-    detail::UnpoisonBuffer(buffer, kBufferBytes);
+    UnpoisonMemory(buffer, kBufferBytes);
     return buffer;
   }
   void Return(char* buffer) {
-    detail::PoisonBuffer(buffer, kBufferBytes);
+    PoisonMemory(buffer, kBufferBytes);
     free_.push_back(buffer);
   }
 
