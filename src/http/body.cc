@@ -141,6 +141,7 @@ BodyDecoder::Step BodyDecoder::Decode(char* bytes, size_t n) {
     case State::kChunkDataCr:
     case State::kChunkDataLf:
     case State::kTrailerStart:
+    case State::kTrailerName:
     case State::kTrailerLine:
     case State::kTrailerLf:
     case State::kFinalLf:
@@ -204,6 +205,7 @@ const char* BodyDecoder::TakeFramingByte(char c) {
       state_ = State::kChunkSize;
       return c == '\n' ? nullptr : "bare_cr";
     case State::kTrailerStart:
+    case State::kTrailerName:
     case State::kTrailerLine:
     case State::kTrailerLf:
     case State::kFinalLf:
@@ -246,37 +248,48 @@ const char* BodyDecoder::TakeTrailerByte(char c) {
   }
   if (state_ == State::kTrailerLf) {
     state_ = State::kTrailerStart;
-    return c == '\n' ? EndTrailerLine() : "bare_cr";
-  }
-  if (c == '\r') {
-    state_ = state_ == State::kTrailerStart ? State::kFinalLf : State::kTrailerLf;
+    if (c != '\n') return "bare_cr";
+    EndTrailerLine();
     return nullptr;
   }
   if (c == '\n') return "bare_lf";
-  if (IsControl(c)) return "control_character";
+  if (IsControl(c) && c != '\r') return "control_character";
   if (state_ == State::kTrailerStart) {
+    if (c == '\r') {
+      state_ = State::kFinalLf;
+      return nullptr;
+    }
     if (c == ' ' || c == '\t') return "folded_header";
+    if (c == ':') return "empty_header_name";
     if (++trailer_count_ > trailer_count_max_) return "too_many_trailers";
     if (!trailers_) trailers_ = std::make_unique<std::string>();
     line_start_ = static_cast<uint32_t>(trailers_->size());
-    state_ = State::kTrailerLine;
+    state_ = State::kTrailerName;
+  }
+  if (state_ == State::kTrailerName) {
+    if (c == ':') {
+      state_ = State::kTrailerLine;
+    } else if (!IsTokenChar(c)) {
+      if (c == '\r') return "header_without_colon";
+      return c == ' ' || c == '\t' ? "space_before_colon" : "bad_header_name";
+    }
+  } else if (c == '\r') {
+    state_ = State::kTrailerLf;
+    return nullptr;
   }
   trailers_->push_back(c);
   return nullptr;
 }
 
-// Judges the line that has just ended and writes it anew, or drops it.
-const char* BodyDecoder::EndTrailerLine() {
+// Writes the line that has just ended in our own way, or drops it.
+void BodyDecoder::EndTrailerLine() {
   const std::string line = trailers_->substr(line_start_);
   trailers_->resize(line_start_);
   const size_t colon = line.find(':');
-  if (colon == std::string::npos) return "header_without_colon";
   const std::string_view name = std::string_view(line).substr(0, colon);
-  if (!IsToken(name)) return IsToken(TrimOws(name)) ? "space_before_colon" : "bad_header_name";
-  if (!MayBeTrailer(FieldIdOf(name))) return nullptr;
+  if (!MayBeTrailer(FieldIdOf(name))) return;
   trailers_->append(name).append(": ");
   trailers_->append(TrimOws(std::string_view(line).substr(colon + 1))).append("\r\n");
-  return nullptr;
 }
 
 BodyDecoder::Step BodyDecoder::Refuse(const char* reason) {

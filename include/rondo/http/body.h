@@ -67,6 +67,7 @@ class BodyDecoder {
     kChunkDataCr,
     kChunkDataLf,
     kTrailerStart,
+    kTrailerName,
     kTrailerLine,
     kTrailerLf,
     kFinalLf,
@@ -77,7 +78,7 @@ class BodyDecoder {
   const char* TakeFramingByte(char c);
   const char* TakeSizeByte(char c);
   const char* TakeTrailerByte(char c);
-  const char* EndTrailerLine();
+  void EndTrailerLine();
   Step Refuse(const char* reason);
 
   uint64_t remaining_ = 0;
