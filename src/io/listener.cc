@@ -142,7 +142,15 @@ SocketAddress BoundAddress(int fd) {
   RawAddress raw;
   raw.length = sizeof(sockaddr_un);
   if (getsockname(fd, &raw.any, &raw.length) != 0) return SocketAddress();
-  return FromRawAddress(&raw.any, raw.length);
+  SocketAddress address = FromRawAddress(&raw.any, raw.length);
+  if (raw.any.sa_family == AF_INET6 && address.ip == IpAddress()) {
+    int v6_only = 1;
+    socklen_t length = sizeof(v6_only);
+    if (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, &length) == 0) {
+      address.both_families = v6_only == 0;
+    }
+  }
+  return address;
 }
 
 }  // namespace rondo::io

@@ -64,6 +64,8 @@ void UringBuffers::Release() {
 }
 
 void UringBuffers::Refill() {
+  if (ran_dry_) target_ = std::min(kPlacesMax, target_ * 2);
+  ran_dry_ = false;
   low_ = std::min(low_, held_);
   if (++refills_ == kWindow) {
     if (low_ > target_ / 2 && target_ > kPlacesMin) target_ /= 2;
@@ -99,7 +101,5 @@ char* UringBuffers::Take(uint32_t completion_flags) {
   pool_->set_lent(held_);
   return buffer;
 }
-
-void UringBuffers::RanDry() { target_ = std::min(kPlacesMax, target_ * 2); }
 
 }  // namespace rondo::io

@@ -34,7 +34,7 @@ class UringBuffers {
   // The buffer that a completion names; it is the caller's from here on.
   char* Take(uint32_t completion_flags);
   // To be told where a receive found the ring empty: more are kept there from now on.
-  void RanDry();
+  void RanDry() { ran_dry_ = true; }
 
  private:
   static constexpr unsigned kPlacesMin = 16;
@@ -47,6 +47,7 @@ class UringBuffers {
   unsigned held_ = 0;          // buffers in the ring
   unsigned low_ = kPlacesMax;  // fewest seen in this window
   unsigned refills_ = 0;
+  bool ran_dry_ = false;
   unsigned free_ids_count_ = 0;
   std::array<uint16_t, kPlacesMax> free_ids_{};
   std::array<char*, kPlacesMax> buffers_{};  // by id; nullptr: not in the ring

@@ -162,14 +162,15 @@ TEST_P(RealEngine, AProcessThatDiesEndsItsConnections) {
 
 // -- choosing --
 
-// Runs `check` in a child in which the io_uring calls answer `error`; returns its exit status.
-int WithoutUring(int error, int (*check)()) {
+// Runs `check` in a child in which the system calls from `first` to `last` answer `error`; returns
+// its exit status.
+int WithoutCalls(unsigned first, unsigned last, int error, int (*check)()) {
   const pid_t child = fork();
   if (child == 0) {
     const sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 425, 0, 2),
-        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 427, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first, 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -182,6 +183,32 @@ int WithoutUring(int error, int (*check)()) {
   int status = 0;
   waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+int WithoutUring(int error, int (*check)()) {
+  return WithoutCalls(425, 427, error, check);  // io_uring_setup, _enter, _register
+}
+
+TEST(EpollEngine, WaitsInMillisecondsWhereTheKernelKnowsNoShorterTime) {
+  for (const int error : {ENOSYS, EPERM}) {
+    EXPECT_EQ(WithoutCalls(441, 441, error,  // epoll_pwait2
+                           [] {
+                             auto engine = MakeEngine(EngineKind::kEpoll, EngineOptions{});
+                             if (!engine.ok()) return 1;
+                             Engine& epoll = **engine;
+                             for (int i = 0; i < 3; ++i) {
+                               const Instant deadline =
+                                   epoll.Now() + std::chrono::microseconds(1500);
+                               while (epoll.Now() < deadline) epoll.Run(deadline);
+                               if (epoll.Now() > deadline + std::chrono::milliseconds(500))
+                                 return 2;
+                             }
+                             epoll.Wake();
+                             epoll.Run(kNever);
+                             return 0;
+                           }),
+              0);
+  }
 }
 
 TEST(ChooseEngine, TakesUringWhereTheKernelOffersIt) {

@@ -72,6 +72,10 @@ TEST(OpenListener, AnAddressWithoutAHostTakesBothFamilies) {
   const std::string port = std::to_string(BoundAddress(*fd).port);
   EXPECT_TRUE(CanConnect(Parse("127.0.0.1:" + port)));
   EXPECT_TRUE(CanConnect(Parse("[::1]:" + port)));
+  EXPECT_EQ(BoundAddress(*fd).ToString(), ":" + port);
+  const auto further = OpenListener(BoundAddress(*fd), ListenMode::kFurther);
+  EXPECT_TRUE(further.ok());
+  close(*further);
   close(*fd);
 }
 
