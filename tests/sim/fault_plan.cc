@@ -24,6 +24,7 @@ constexpr Fault kFaults[] = {
     {"spurious_wake", &FaultPlan::spurious_wake, 0.1},
     {"stall", &FaultPlan::stall, 0.02},
     {"tiny_buffers", &FaultPlan::tiny_buffers, 0.5},
+    {"split_send", &FaultPlan::split_send, 1.0},
     {"slow_segment", &FaultPlan::slow_segment, 0.1},
     {"refuse_connect", &FaultPlan::refuse_connect, 0.3},
     {"lose_connect", &FaultPlan::lose_connect, 0.1},

@@ -24,6 +24,7 @@ struct FaultPlan {
   double stall = 0;            // the thread does not run for milliseconds after a tick
   // -- the network, for connections made by engines with this plan --
   double tiny_buffers = 0;      // a direction of a connection holds very few bytes
+  double split_send = 0;        // what was sent at once arrives in pieces
   double slow_segment = 0;      // a piece of data is late by up to half a second
   double refuse_connect = 0;    // ECONNREFUSED though somebody listens
   double lose_connect = 0;      // a connect is never answered (ETIMEDOUT after 127 s)

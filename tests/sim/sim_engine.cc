@@ -271,6 +271,8 @@ void SimEngine::Detach(uint64_t id, int fd) {
 }
 
 void SimEngine::WaitForWork(Instant deadline) {
+  // Also a look takes a moment, in which things happen.
+  world_.RunFor(DrawTime(world_.rng(), 10));
   while (!HasWork() && world_.now() < deadline) {
     if (world_.Step(deadline) != SimWorld::StepResult::kNothing) continue;
     if (deadline != kNever) return world_.events().AdvanceTo(deadline);

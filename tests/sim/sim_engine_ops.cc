@@ -136,19 +136,19 @@ void SimEngine::TryReceiveProvided(uint64_t id, Flight& flight, SimStream& strea
 
 void SimEngine::TrySend(uint64_t id, Flight& flight, SimStream& stream) {
   const io::Op& op = *flight.op;
-  int sent = 0;
+  if (!stream.writable()) return;
   if (op.kind == io::Op::Kind::kSend) {
-    sent = stream.Send(op.data, op.size);
-  } else {
-    RONDO_CHECK(op.size <= io::Op::kVectorMax);
-    std::string bytes;
-    for (size_t part = 0; part < op.size; ++part) {
-      bytes.append(static_cast<const char*>(op.vector[part].iov_base), op.vector[part].iov_len);
-    }
-    RONDO_CHECK(!bytes.empty());
-    sent = stream.Send(bytes.data(), bytes.size());
+    return Decide(id, flight, stream.Send(op.data, op.size));
   }
-  if (sent != -EAGAIN) Decide(id, flight, sent);
+  RONDO_CHECK(op.size <= io::Op::kVectorMax);
+  const size_t wanted = std::max<size_t>(stream.room(), 1);
+  std::string bytes;
+  for (size_t part = 0; part < op.size && bytes.size() < wanted; ++part) {
+    const iovec& from = op.vector[part];
+    bytes.append(static_cast<const char*>(from.iov_base), std::min(from.iov_len, wanted));
+  }
+  RONDO_CHECK(!bytes.empty());
+  Decide(id, flight, stream.Send(bytes.data(), bytes.size()));
 }
 
 void SimEngine::Starve(uint64_t id, Flight& flight) {

@@ -93,8 +93,7 @@ void SimNetwork::Connect(const std::shared_ptr<SimStream>& stream, const SocketA
   attempt->lost = rng_.Chance(stream->faults_->lose_connect);
   attempt->began = events_.now();
   attempt->retry_after = std::chrono::seconds(1);
-  events_.After(std::chrono::microseconds(DrawSkewed(rng_, 5, 5000)),
-                [this, attempt] { Try(attempt); });
+  events_.After(2 * DrawLatency(), [this, attempt] { Try(attempt); });
 }
 
 void SimNetwork::Try(const std::shared_ptr<Attempt>& attempt) {
@@ -111,7 +110,7 @@ void SimNetwork::Try(const std::shared_ptr<Attempt>& attempt) {
     return is_unix ? stream.Fail(EAGAIN) : TryLater(attempt);
   }
   auto server = std::make_shared<SimStream>(events_, rng_, stream.faults_);
-  SimStream::Pair(stream, *server, attempt->control);
+  SimStream::Pair(stream, *server, attempt->control, DrawLatency());
   ++connections_;
   clients_.push_back(stream.weak_from_this());
   if (clients_.size() % 256 == 0) {
@@ -128,6 +127,11 @@ void SimNetwork::TryLater(const std::shared_ptr<Attempt>& attempt) {
   events_.At(std::min(gives_up, events_.now() + attempt->retry_after),
              [this, attempt] { Try(attempt); });
   attempt->retry_after *= 2;
+}
+
+Duration SimNetwork::DrawLatency() {
+  const Duration low = std::chrono::microseconds(5);
+  return Duration(DrawSkewed(rng_, low.count(), std::max(low, latency_max_).count()));
 }
 
 std::shared_ptr<SimListener> SimNetwork::Find(const SocketAddress& address) {

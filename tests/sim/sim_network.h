@@ -43,7 +43,9 @@ class SimNetwork {
   // Resets all connections made to `address`, on both sides at once; returns how many.
   size_t ResetConnections(const SocketAddress& address);
 
-  // Connections ever made, and those of them that were aborted.
+  // Each connection's delay in one direction is drawn once, up to this, and may be much less.
+  void set_latency_max(Duration max) { latency_max_ = max; }
+  // Ever made.
   size_t connections() const { return connections_; }
 
   // -- for SimEngine --
@@ -66,6 +68,7 @@ class SimNetwork {
   };
   void Try(const std::shared_ptr<Attempt>& attempt);
   void TryLater(const std::shared_ptr<Attempt>& attempt);
+  Duration DrawLatency();
   // One of the listeners that `address` reaches; null where there is none.
   std::shared_ptr<SimListener> Find(const SocketAddress& address);
   std::shared_ptr<AddressControl> Control(const SocketAddress& address);
@@ -79,6 +82,7 @@ class SimNetwork {
   std::vector<std::weak_ptr<SimStream>> clients_;
   uint16_t next_listen_port_ = 40000;
   size_t connections_ = 0;
+  Duration latency_max_ = std::chrono::milliseconds(3);
 };
 
 }  // namespace rondo::sim

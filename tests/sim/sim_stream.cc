@@ -36,23 +36,27 @@ int SimStream::Send(const char* bytes, size_t size) {
   if (error_ != 0) return -std::exchange(error_, 0);
   if (write_shut_ || reset_ || !peer_) return -EPIPE;
   if (state_ != State::kConnected) return -ENOTCONN;
-  const size_t room = peer_->capacity_ - std::min(peer_->capacity_, peer_->pipe_bytes_);
-  size_t taken = std::min(room, size);
+  size_t taken = std::min(room(), size);
   if (taken == 0) {
     wants_room_ = true;
     return -EAGAIN;
   }
   if (taken > 1 && rng_.Chance(faults_->short_send)) taken = DrawPart(rng_, taken);
   bytes_sent_ += taken;
-  // In up to three pieces, so that what was sent together may arrive apart.
+  // What was sent together may arrive apart.
   size_t from = 0;
   for (int piece = 0; piece < 3 && from < taken; ++piece) {
     const size_t left = taken - from;
-    const size_t length = piece == 2 || rng_.Chance(0.6) ? left : DrawPart(rng_, left);
+    const size_t length =
+        piece == 2 || left == 1 || !rng_.Chance(faults_->split_send) ? left : DrawPart(rng_, left);
     peer_->Push(Segment::Kind::kData, std::string(bytes + from, length));
     from += length;
   }
   return static_cast<int>(taken);
+}
+
+size_t SimStream::room() const {
+  return peer_ ? peer_->capacity_ - std::min(peer_->capacity_, peer_->pipe_bytes_) : 0;
 }
 
 bool SimStream::readable() const {
@@ -118,19 +122,18 @@ void SimStream::Close() {
   if (peer_ && peer_->closed_) LetGo();
 }
 
-void SimStream::Pair(SimStream& client, SimStream& server,
-                     std::shared_ptr<AddressControl> control) {
+void SimStream::Pair(SimStream& client, SimStream& server, std::shared_ptr<AddressControl> control,
+                     Duration latency) {
   client.peer_ = server.shared_from_this();
   server.peer_ = client.shared_from_this();
   Rng& rng = client.rng_;
-  const Duration latency = std::chrono::microseconds(DrawSkewed(rng, 5, 3000));
   for (SimStream* side : {&client, &server}) {
     side->control_ = control;
     side->state_ = State::kConnected;
     side->base_latency_ = latency;
     side->capacity_ = static_cast<size_t>(rng.Chance(client.faults_->tiny_buffers)
                                               ? DrawSkewed(rng, 1, 512)
-                                              : DrawSkewed(rng, 512, 256 * 1024));
+                                              : DrawSkewed(rng, 512, kCapacityMax));
     // Roughly one in three resets strikes at the first bytes, the others anywhere.
     if (rng.Chance(client.faults_->reset_connection / 2)) {
       side->reset_at_ = static_cast<uint64_t>(DrawSkewed(rng, 1, 200'000));

@@ -37,6 +37,8 @@ struct AddressControl {
 
 class SimStream : public std::enable_shared_from_this<SimStream> {
  public:
+  // What one direction holds at the most; each connection draws its own.
+  static constexpr size_t kCapacityMax = 256 * 1024;
   enum class State : uint8_t { kFresh, kConnecting, kConnected, kFailed };
 
   SimStream(EventQueue& events, Rng& rng, std::shared_ptr<const FaultPlan> faults)
@@ -49,6 +51,8 @@ class SimStream : public std::enable_shared_from_this<SimStream> {
   // Whether Receive or Send would give anything but -EAGAIN.
   bool readable() const;
   bool writable();
+  // Bytes that a send could take at the most now; 0 where it would fail.
+  size_t room() const;
   // -EINPROGRESS while connecting, then 0 or the error.
   int ConnectResult();
   int Shutdown(io::ShutdownHow how);
@@ -76,7 +80,8 @@ class SimStream : public std::enable_shared_from_this<SimStream> {
   };
 
   // `address` is the listener's; `control` what a test may do to it.
-  static void Pair(SimStream& client, SimStream& server, std::shared_ptr<AddressControl> control);
+  static void Pair(SimStream& client, SimStream& server, std::shared_ptr<AddressControl> control,
+                   Duration latency);
   void Fail(int error);
   void Push(Segment::Kind kind, std::string bytes);  // into this side's incoming pipe
   void Arrive();

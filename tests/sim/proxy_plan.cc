@@ -1,0 +1,106 @@
+#include "proxy_plan.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+
+namespace rondo::sim {
+
+bool RequestPlan::idempotent() const {
+  return idempotency_key || method == "GET" || method == "HEAD" || method == "PUT" ||
+         method == "DELETE" || method == "OPTIONS" || method == "TRACE";
+}
+
+bool RequestPlan::is_clean() const {
+  if (fault != ClientFault::kNone && fault != ClientFault::kHalfClose) return false;
+  return std::all_of(answers.begin(), answers.end(), [](const AnswerPlan& answer) {
+    return answer.kind == AnswerKind::kWhole && !answer.closes_silently && !answer.extra_bytes;
+  });
+}
+
+std::string RequestPlan::WriteHead() const {
+  if (kind == RequestKind::kMalformed) return malformed;
+  std::string head = absl::StrCat(method, " ", target, " HTTP/1.", minor_version,
+                                  "\r\nHost: site.example\r\nX-Sim: ", number, "\r\n");
+  if (kind == RequestKind::kUpgrade) {
+    head += "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+  } else if (minor_version == 0 && wants_keep_alive) {
+    head += "Connection: keep-alive\r\n";
+  } else if (minor_version == 1 && !wants_keep_alive) {
+    head += "Connection: close\r\n";
+  }
+  if (expects_continue) head += "Expect: 100-continue\r\n";
+  if (idempotency_key) absl::StrAppend(&head, "Idempotency-Key: ", number, "\r\n");
+  absl::StrAppend(&head, WriteFraming(body), "\r\n");
+  return head;
+}
+
+RequestPlan* Scene::Find(const std::string& number) {
+  if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos) return nullptr;
+  const size_t at = std::stoul(number);
+  return at < requests.size() ? &requests[at] : nullptr;
+}
+
+void Scene::Report(std::string finding) {
+  Note("FINDING: " + finding);
+  if (findings.size() < 20) findings.push_back(std::move(finding));
+}
+
+void Scene::Note(const std::string& what) {
+  if (!verbose) return;
+  const double ms =
+      std::chrono::duration<double, std::milli>(world.now().time_since_epoch()).count();
+  std::fprintf(stderr, "%12.3f  %s\n", ms, what.c_str());
+}
+
+void Script::Send(std::string bytes, size_t piece, Duration pause) {
+  if (piece == 0 || bytes.size() <= piece) {
+    if (!bytes.empty()) steps_.push_back({Act::kSend, std::move(bytes), {}});
+    return;
+  }
+  for (size_t at = 0; at < bytes.size(); at += piece) {
+    steps_.push_back({Act::kSend, bytes.substr(at, piece), {}});
+    Pause(pause);
+  }
+}
+
+void Script::Run() {
+  while (!steps_.empty() && !pausing_ && peer_.open()) {
+    Step& step = steps_.front();
+    switch (step.act) {
+      case Act::kSend:
+        peer_.Send(step.bytes);
+        break;
+      case Act::kPause:
+        pausing_ = true;
+        world_.After(step.pause, [this, alive = alive_] {
+          if (!*alive) return;
+          pausing_ = false;
+          Run();
+        });
+        break;
+      case Act::kHold:
+        return;
+      case Act::kHalfClose:
+        peer_.FinishSending();
+        break;
+      case Act::kClose:
+        peer_.CloseWhenSent();
+        break;
+      case Act::kReset:
+        if (peer_.unsent() > 0) return;  // on_sent runs this again
+        peer_.Reset();
+        break;
+    }
+    if (!steps_.empty()) steps_.pop_front();
+  }
+}
+
+void Script::Release() {
+  if (!holding()) return;
+  steps_.pop_front();
+  Run();
+}
+
+}  // namespace rondo::sim
