@@ -17,6 +17,7 @@ enum class Fate : uint8_t {
   kFromTrusted,  // passes from trusted peers
   kUserAgent,    // passes; the access log wants to know where it stands
   kReferer,
+  kMaxForwards,  // counted down where the parser has read it
 };
 
 constexpr Fate FateOf(FieldId id) {
@@ -51,6 +52,8 @@ constexpr Fate FateOf(FieldId id) {
       return Fate::kUserAgent;
     case FieldId::kReferer:
       return Fate::kReferer;
+    case FieldId::kMaxForwards:
+      return Fate::kMaxForwards;
     // Known to be end-to-end: they pass even where Connection names them. A client must not be able
     // to strip what the backend relies on (RFC 9110 §7.6.1 forbids to name them).
     case FieldId::kVia:
@@ -66,7 +69,6 @@ constexpr Fate FateOf(FieldId id) {
     case FieldId::kContentEncoding:
     case FieldId::kContentRange:
     case FieldId::kCacheControl:
-    case FieldId::kMaxForwards:
     case FieldId::kRange:
     case FieldId::kAge:
     case FieldId::kExpires:
@@ -100,6 +102,8 @@ bool Passes(const RequestHead& head, const ForwardRequest& options, const Field&
     case Fate::kUserAgent:
     case Fate::kReferer:
       return true;
+    case Fate::kMaxForwards:
+      return head.max_forwards < 0;
     case Fate::kDrop:
       return false;
     case Fate::kNameable:
@@ -147,6 +151,13 @@ void WriteReceivedFields(const RequestHead& head, const ForwardRequest& options,
     if (fate == Fate::kUserAgent) out.spans.user_agent = span;
     if (fate == Fate::kReferer) out.spans.referer = span;
   }
+}
+
+void WriteMaxForwards(const RequestHead& head, HeadWriter& writer) {
+  if (head.max_forwards <= 0) return;
+  writer.Text("Max-Forwards: ");
+  writer.Decimal(static_cast<uint64_t>(head.max_forwards - 1));
+  writer.EndLine();
 }
 
 void WriteAddress(const IpAddress& address, HeadWriter& writer) {
@@ -252,6 +263,7 @@ size_t WriteForwardedRequest(const RequestHead& head, const ForwardRequest& opti
   Output output{HeadWriter(out), {}};
   WriteRequestLine(head, options, output);
   WriteReceivedFields(head, options, output);
+  WriteMaxForwards(head, output.writer);
   WriteForwardedFields(head, options, output);
   WriteConnectionAndFraming(head, options, output.writer);
   if (spans != nullptr) *spans = output.spans;

@@ -134,6 +134,19 @@ void ReadFraming(const FramingFields& framing, RequestHead& head) {
   if (framing.connection_upgrade && framing.upgrades == 1) head.upgrade = framing.upgrade;
 }
 
+// Values that are no number, or an absurd one, are left for the backend to judge.
+int64_t ReadMaxForwards(const RequestHead& head) {
+  if (head.method != "OPTIONS" && head.method != "TRACE") return -1;
+  const Field* field = head.Find(FieldId::kMaxForwards);
+  if (field == nullptr || field->value.empty() || field->value.size() > 9) return -1;
+  int64_t count = 0;
+  for (char c : field->value) {
+    if (c < '0' || c > '9') return -1;
+    count = count * 10 + (c - '0');
+  }
+  return count;
+}
+
 HeadResult Refused(Refusal refusal) {
   HeadResult result;
   result.status = HeadStatus::kRefused;
@@ -162,6 +175,7 @@ HeadResult RequestParser::Parse(std::string_view bytes, size_t scanned, const He
   ReadFraming(framing, out);
   out.is_head = out.method == "HEAD";
   out.idempotent = IsIdempotent(out.method);
+  out.max_forwards = ReadMaxForwards(out);
   out.head_bytes = scan.end;
   result.status = HeadStatus::kComplete;
   result.head_bytes = scan.end;

@@ -124,6 +124,30 @@ TEST(ForwardRequest, FramesTheBody) {
             "POST / HTTP/1.1|Host: a|Expect: 100-continue|" + kEnd + "|Content-Length: 12");
 }
 
+TEST(ForwardRequest, CountsDownMaxForwards) {
+  struct {
+    std::string method;
+    std::string value;
+    int64_t read;
+    std::string written;
+  } const kCases[] = {
+      {"OPTIONS", "10", 10, "Max-Forwards: 9|"},
+      {"TRACE", "1", 1, "Max-Forwards: 0|"},
+      {"TRACE", "0", 0, ""},
+      {"GET", "7", -1, "Max-Forwards: 7|"},
+      {"TRACE", "x", -1, "Max-Forwards: x|"},
+      {"TRACE", "", -1, "Max-Forwards: |"},
+      {"TRACE", "9999999999", -1, "Max-Forwards: 9999999999|"},
+  };
+  for (const auto& c : kCases) {
+    const std::string bytes =
+        c.method + " / HTTP/1.1\r\nHost: a\r\nMax-Forwards: " + c.value + "\r\n\r\n";
+    const RequestHead head = ParseRequest(bytes);
+    EXPECT_EQ(head.max_forwards, c.read) << c.method << c.value;
+    EXPECT_EQ(Forward(head, Options(head)), c.method + " / HTTP/1.1|Host: a|" + c.written + kEnd);
+  }
+}
+
 TEST(ForwardRequest, GivesOldRequestsAHostAndAVersion) {
   const std::string bytes = "POST /x HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n";
   const RequestHead head = ParseRequest(bytes);

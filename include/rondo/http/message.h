@@ -60,6 +60,9 @@ struct RequestHead {
   bool connection_names_fields = false;
   // Connection names TE, and TE lists "trailers".
   bool takes_trailers = false;
+  // Max-Forwards of OPTIONS and TRACE, which only these have (RFC 9110 §7.6.2); -1 without one. At
+  // 0 the request must not be forwarded; above, it is forwarded with one less.
+  int64_t max_forwards = -1;
   // The value of Upgrade where Connection names it and the version is 1.1, else empty. May be a
   // list.
   std::string_view upgrade;
