@@ -188,7 +188,7 @@ void Exchange::FailReceive(int32_t received) {
   } else if (!response_input_.empty()) {
     Fail(502, "bad_response", Stage::kResponse);
   } else {
-    Fail(502, received == 0 ? "backend_closed" : "backend_reset", Stage::kSend);
+    Fail(502, "backend_reset", Stage::kSend);
   }
 }
 

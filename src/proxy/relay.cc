@@ -25,16 +25,14 @@ void Exchange::AddBody(rt::Sender& sender, bool chunked, char* chunk_head, std::
   if (!data.empty()) {
     sender.Add(chunk_head, http::WriteChunkHead(chunk_head, data.size()));
     sender.Add(data.data(), data.size());
-    sender.Add(http::kChunkTail.data(), http::kChunkTail.size());
   }
-  if (!body.CloseEndsBody()) return;
-  if (!body.done() && !until_close_ended_) return;
-  const std::string_view trailers = body.trailers();
-  if (trailers.empty()) {
-    sender.Add(http::kLastChunk.data(), http::kLastChunk.size());
-    return;
-  }
-  sender.Add(http::kLastChunkSize.data(), http::kLastChunkSize.size());
+  // The end of a chunk and the end of the body leave as one part: at most six with the head and trailers.
+  const bool ended = body.done() || (body.CloseEndsBody() && until_close_ended_);
+  const std::string_view trailers = ended ? body.trailers() : std::string_view();
+  std::string_view tail = !ended ? "\r\n" : trailers.empty() ? "\r\n0\r\n\r\n" : "\r\n0\r\n";
+  if (data.empty()) tail.remove_prefix(http::kChunkTail.size());
+  sender.Add(tail.data(), tail.size());
+  if (trailers.empty()) return;
   sender.Add(trailers.data(), trailers.size());
   sender.Add(http::kChunkTail.data(), http::kChunkTail.size());
 }
@@ -317,7 +315,7 @@ rt::Task<int32_t> Exchange::NextResponsePiece() {
   if (received == -ECANCELED) {
     FailFromCancel("idle_timeout", Stage::kResponse);
   } else {
-    Fail(502, received == 0 ? "backend_closed" : "backend_reset", Stage::kResponse);
+    Fail(502, "backend_reset", Stage::kResponse);
   }
   co_return -1;
 }

@@ -39,13 +39,19 @@ class Balance(EndToEnd):
         busy = self.backend(slow)
         free = self.backend(answer=lambda r: ok("free"))
         rondo = self.rondo(one_route(busy.address, free.address, upstream="balance: least_connections"), workers=4)
-        # Two requests: one is answered at once, or both hang if the first free pick was the busy one.
-        waiting = [self.client(rondo) for _ in range(3)]
-        for client in waiting:
+        # One after the other until one hangs at the slow backend; nothing else is in flight then.
+        waiting = []
+        while not busy.requests:
+            client = self.client(rondo)
+            before = len(free.requests)
             client.request()
-        busy.wait_requests(1)
+            harness.eventually(lambda: busy.requests or len(free.requests) > before, "the request at a backend")
+            if busy.requests:
+                waiting.append(client)
+            else:
+                self.assertEqual(client.response().status, 200)
         for _ in range(20):  # a connection for each, so that all workers take part
-            self.assertEqual(self.get(rondo).text(), "free")
+            self.assertEqual(self.get(rondo).text(), "free", f"{len(busy.requests)} busy, {len(free.requests)} free")
         release.set()
         for client in waiting:
             self.assertEqual(client.response().status, 200)
