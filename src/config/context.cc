@@ -29,7 +29,7 @@ void Context::AddError(SourceMark where, std::string message) {
   errors_.push_back({.line = where.line, .col = where.col, .message = std::move(message)});
 }
 
-bool Context::errors_full() const { return errors_.size() >= 10 * kErrorsMax; }
+bool Context::errors_full() const { return errors_.size() >= 2 * kErrorsMax; }
 
 std::vector<Error> Context::TakeErrors() {
   const auto place = [](const Error& error) {

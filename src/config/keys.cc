@@ -3,6 +3,7 @@
 #include "config/text.h"
 
 #include <chrono>
+#include <unordered_map>
 
 #include "config/scalar.h"
 
@@ -261,10 +262,16 @@ std::span<const Key> Keys() {
 }
 
 const Key* FindKey(std::string_view section, std::string_view leaf) {
-  for (const Key& key : Keys()) {
-    if (key.Leaf() == leaf && key.Section() == section) return &key;
-  }
-  return nullptr;
+  using Index = std::unordered_map<std::string_view, const Key*>;
+  static const Index* const index = [] {
+    auto* made = new Index();
+    for (const Key& key : Keys()) made->emplace(key.path, &key);
+    return made;
+  }();
+  // A leaf with a dot would name a key of another section.
+  if (leaf.find('.') != std::string_view::npos) return nullptr;
+  const auto found = index->find(section.empty() ? std::string(leaf) : Cat(section, ".", leaf));
+  return found == index->end() ? nullptr : found->second;
 }
 
 std::string Expected(const Key& key) {

@@ -32,19 +32,20 @@ class Lines {
  public:
   explicit Lines(std::string_view text) : text_(text) {
     starts_.push_back(0);
+    size_t characters = 0;
     for (size_t i = 0; i < text.size(); ++i) {
+      if (i % kBlock == 0) characters_before_.push_back(characters);
+      if (IsCharacterStart(text[i])) ++characters;
       if (text[i] == '\n') starts_.push_back(i + 1);
     }
   }
 
   SourceMark At(size_t line, size_t byte_column) const {
     line = std::min(line, starts_.size() - 1);
-    const std::string_view content = Line(line);
-    int column = 1;
-    for (const char c : content.substr(0, std::min(byte_column, content.size()))) {
-      if ((static_cast<unsigned char>(c) & 0xc0) != 0x80) ++column;
-    }
-    return {.line = static_cast<int>(line) + 1, .col = column};
+    const size_t start = starts_[line];
+    const size_t end = start + std::min(byte_column, Line(line).size());
+    return {.line = static_cast<int>(line) + 1,
+            .col = static_cast<int>(CharactersBefore(end) - CharactersBefore(start)) + 1};
   }
   SourceMark At(size_t offset) const {
     const auto next = std::upper_bound(starts_.begin(), starts_.end(), offset);
@@ -56,15 +57,64 @@ class Lines {
     return At(static_cast<size_t>(std::max(mark.line, 0)),
               static_cast<size_t>(std::max(mark.column, 0)));
   }
+  // What begins at the mark.
+  std::string_view From(const YAML::Mark& mark) const {
+    const auto line = std::min(static_cast<size_t>(std::max(mark.line, 0)), starts_.size() - 1);
+    return text_.substr(
+        std::min(starts_[line] + static_cast<size_t>(std::max(mark.column, 0)), text_.size()));
+  }
   std::string_view Line(size_t index) const {
     const size_t end = index + 1 < starts_.size() ? starts_[index + 1] : text_.size();
     return text_.substr(starts_[index], end - starts_[index]);
   }
 
  private:
+  // A line may be the whole file, so its beginning is not counted again for each value in it.
+  static constexpr size_t kBlock = 64;
+
+  static bool IsCharacterStart(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
+  size_t CharactersBefore(size_t offset) const {
+    if (characters_before_.empty()) return 0;
+    const size_t block = std::min(offset / kBlock, characters_before_.size() - 1);
+    size_t characters = characters_before_[block];
+    for (size_t i = block * kBlock; i < offset; ++i)
+      characters += IsCharacterStart(text_[i]) ? 1 : 0;
+    return characters;
+  }
+
   std::string_view text_;
   std::vector<size_t> starts_;
+  std::vector<size_t> characters_before_;  // for every kBlock bytes
 };
+
+// Whether the quoted scalar that `text` begins with (behind anchors) has its closing quote: at the
+// end of a file the library supplies a missing one in silence. True for scalars that are not
+// quoted.
+bool IsClosed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  while (text.starts_with('&') || text.starts_with('!')) {
+    text.remove_prefix(std::min(text.find_first_of(kBlank), text.size()));
+    text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
+  }
+  if (text.starts_with('\'')) {
+    // A doubled quote stands for itself.
+    for (size_t i = 1; i < text.size(); ++i) {
+      if (text[i] != '\'') continue;
+      if (i + 1 >= text.size() || text[i + 1] != '\'') return true;
+      ++i;
+    }
+    return false;
+  }
+  if (!text.starts_with('"')) return true;
+  for (size_t i = 1; i < text.size(); ++i) {
+    if (text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      return true;
+    }
+  }
+  return false;
+}
 
 class TreeBuilder : public YAML::EventHandler {
  public:
@@ -83,7 +133,10 @@ class TreeBuilder : public YAML::EventHandler {
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
-    Add(Node::Kind::kScalar, mark, tag, anchor).text = value;
+    Node& node = Add(Node::Kind::kScalar, mark, tag, anchor);
+    if (!IsClosed(lines_.From(mark)))
+      throw Refused(node.mark, "not valid YAML: this quoted text is not closed");
+    node.text = value;
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
