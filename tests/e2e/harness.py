@@ -23,6 +23,8 @@ from pathlib import Path
 BINARY = os.environ.get("RONDO_BIN", "")
 ENGINE = os.environ.get("RONDO_ENGINE", "epoll")
 DEADLINE = float(os.environ.get("RONDO_E2E_DEADLINE", "20"))  # seconds after which something hangs
+# What a stalled transfer may add to the process; sanitizers hold freed memory back.
+MEMORY_ROOM = (64 if os.environ.get("RONDO_SANITIZE") else 8) << 20
 REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehavior|runtime error:|check failed",
                     re.IGNORECASE)
 
@@ -352,6 +354,7 @@ class Program:
             with self._condition:
                 self.lines.append(line.decode(errors="replace").rstrip("\n"))
                 self._condition.notify_all()
+        self.process.stderr.close()
         with self._condition:
             self._ended = True
             self._condition.notify_all()
@@ -401,7 +404,12 @@ class Rondo(Program):
         self.config.write_text(config)
         super().__init__(["run", "-c", str(self.config)], **options)
         self.addresses = {}
-        for match in self.wait_line(r"listening on (\S+) \((\S+)\)", listeners):
+        try:
+            found = self.wait_line(r"listening on (\S+) \((\S+)\)", listeners)
+        except AssertionError:
+            self.kill()
+            raise
+        for match in found:
             self.addresses.setdefault(match[2], []).append(match[1])
 
     def address(self, listener="web", index=0):

@@ -109,7 +109,7 @@ class Abuse(EndToEnd):
         except TimeoutError:
             pass
         self.assertLess(sent, 64 << 20, "requests are not taken without end while no answer is read")
-        self.assertLess(rondo.rss_bytes() - before, 8 << 20)
+        self.assertLess(rondo.rss_bytes() - before, harness.MEMORY_ROOM)
         client.reset()
         self.check_alive(rondo, "/bytes/10")
 

@@ -28,7 +28,7 @@ class BadBackends(EndToEnd):
         def serve(connection):
             connection.request()
             connection.send(current[0])
-        rondo = self.rondo(one_route(self.backend(serve).address, upstream="passive_health: {max_fails: 0}"))
+        rondo = self.rondo(one_route(self.backend(serve).address))
         for answer in BAD:
             with self.subTest(answer=answer[:60]):
                 current[0] = answer
@@ -39,7 +39,7 @@ class BadBackends(EndToEnd):
         self.check_alive(rondo)
 
     def test_a_backend_that_closes_without_an_answer_is_a_502(self):
-        rondo = self.rondo(one_route(self.backend(lambda c: c.request()).address, upstream="passive_health: {max_fails: 0}"))
+        rondo = self.rondo(one_route(self.backend(lambda c: c.request()).address))
         response, _ = self.raw(rondo, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na")
         self.assertEqual((response.status, response.reason()), (502, "backend_reset"))
 
@@ -47,7 +47,7 @@ class BadBackends(EndToEnd):
         def serve(connection):
             connection.request()
             connection.reset()
-        rondo = self.rondo(one_route(self.backend(serve).address, upstream="passive_health: {max_fails: 0}"))
+        rondo = self.rondo(one_route(self.backend(serve).address))
         response, _ = self.raw(rondo, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na")
         self.assertEqual((response.status, response.reason()), (502, "backend_reset"))
 
@@ -83,7 +83,7 @@ class BadBackends(EndToEnd):
             connection.send(answer[:cut[0]])
             if cut[0] % 2:
                 connection.reset()
-        rondo = self.rondo(one_route(self.backend(serve).address, upstream="passive_health: {max_fails: 0}"))
+        rondo = self.rondo(one_route(self.backend(serve).address))
         for size in range(len(answer)):
             cut[0] = size
             client = self.client(rondo)

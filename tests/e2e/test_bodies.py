@@ -195,7 +195,7 @@ class Size(EndToEnd):
             left -= size
             if left % (1 << 22) < (1 << 16):
                 peak = max(peak, rondo.rss_bytes())
-        self.assertLess(peak - before, 8 << 20)
+        self.assertLess(peak - before, harness.MEMORY_ROOM)
 
     def test_a_slow_backend_holds_a_large_upload_back(self):
         release = threading.Event()
@@ -220,7 +220,7 @@ class Size(EndToEnd):
         except TimeoutError:
             pass
         self.assertLess(sent, SLOW_READER_BYTES, "a stalled backend must stop the client")
-        self.assertLess(rondo.rss_bytes() - before, 8 << 20)
+        self.assertLess(rondo.rss_bytes() - before, harness.MEMORY_ROOM)
         client.sock.settimeout(harness.DEADLINE)
         release.set()
         while sent < SLOW_READER_BYTES:

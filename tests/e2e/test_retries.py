@@ -2,14 +2,12 @@
 import harness
 from harness import EndToEnd, ok, one_route, refused_address
 
-NEVER_OUT = "passive_health: {max_fails: 0}"
-
 
 class Retries(EndToEnd):
     def test_a_refused_connection_is_retried_elsewhere_whatever_the_method(self):
         backend = self.backend(answer=lambda r: ok(r.body))
         rondo = self.rondo(one_route(refused_address(), refused_address(), refused_address(), refused_address(),
-                                     backend.address, upstream=NEVER_OUT))
+                                     backend.address))
         client = self.client(rondo)
         for i in range(10):
             response = client.request("POST", "/", body=f"body {i}".encode()).response()
@@ -35,7 +33,7 @@ class Retries(EndToEnd):
 
     def test_a_pooled_connection_that_dies_upon_a_get_is_replaced(self):
         backend = self.backend(self.stale)
-        client = self.client(self.rondo(one_route(backend.address, upstream=NEVER_OUT)))
+        client = self.client(self.rondo(one_route(backend.address)))
         self.assertEqual([client.get().text() for _ in range(4)], ["once"] * 4)
 
     def test_a_post_that_reached_a_backend_is_never_repeated(self):
@@ -43,7 +41,7 @@ class Retries(EndToEnd):
             connection.request()
             connection.reset()
         first, second = self.backend(serve), self.backend(serve)
-        rondo = self.rondo(one_route(first.address, second.address, upstream=NEVER_OUT))
+        rondo = self.rondo(one_route(first.address, second.address))
         for i in range(6):
             response, client = self.raw(rondo, f"POST /{i} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nonce")
             self.assertEqual((response.status, response.reason()), (502, "backend_reset"))
@@ -57,7 +55,7 @@ class Retries(EndToEnd):
             connection.reset()
         bad = self.backend(serve)
         good = self.backend(answer=lambda r: ok(r.body))
-        rondo = self.rondo(one_route(bad.address, good.address, upstream=NEVER_OUT))
+        rondo = self.rondo(one_route(bad.address, good.address))
         for _ in range(4):
             client = self.client(rondo)
             response = client.request("POST", "/", headers={"Idempotency-Key": "k"}, body=b"held").response()
@@ -69,7 +67,7 @@ class Retries(EndToEnd):
             connection.take(200000)
             connection.reset()
         bad = [self.backend(serve), self.backend(serve)]
-        rondo = self.rondo(one_route(*[b.address for b in bad], upstream=NEVER_OUT + "\nretries: {body_buffer: 64KiB}"))
+        rondo = self.rondo(one_route(*[b.address for b in bad], upstream="retries: {body_buffer: 64KiB}"))
         client = self.client(rondo)
         response = client.request("PUT", "/", body=b"x" * 200000).response()
         self.assertEqual(response.status, 502)
@@ -80,7 +78,7 @@ class Retries(EndToEnd):
             connection.request()
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         backends = [self.backend(serve), self.backend(serve)]
-        client = self.client(self.rondo(one_route(*[b.address for b in backends], upstream=NEVER_OUT)))
+        client = self.client(self.rondo(one_route(*[b.address for b in backends])))
         client.request()
         self.assertIn(b"\r\n\r\nhalf", client.rest())
         self.assertEqual(sum(len(b.requests) for b in backends), 1)
@@ -88,15 +86,15 @@ class Retries(EndToEnd):
     def test_statuses_are_retried_where_the_configuration_says_so(self):
         bad = self.backend(answer=lambda r: ok("bad", status="503 Service Unavailable"))
         good = self.backend(answer=lambda r: ok("good"))
-        retries = "\nretries: {attempts: 1, on: [connect, reset_before_response, 503]}"
-        client = self.client(self.rondo(one_route(bad.address, good.address, upstream=NEVER_OUT + retries)))
+        retries = "retries: {attempts: 1, on: [connect, reset_before_response, 503]}"
+        client = self.client(self.rondo(one_route(bad.address, good.address, upstream=retries)))
         self.assertEqual({client.get().text() for _ in range(6)}, {"good"})
         self.assertEqual(client.request("POST", "/", body=b"x").response().status in (200, 503), True)
 
     def test_the_access_log_counts_retries(self):
         log = f"{self.folder}/access.log"
         backend = self.backend(self.stale)
-        client = self.client(self.rondo(one_route(backend.address, upstream=NEVER_OUT), access=log))
+        client = self.client(self.rondo(one_route(backend.address), access=log))
         client.get()
         client.get()
         self.assertEqual([r["retries"] for r in self.access_lines(log, 2)], [0, 1])

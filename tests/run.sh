@@ -1,0 +1,41 @@
+#!/bin/sh
+# Builds and runs every test: the Release build, then address and undefined sanitizers over the same, then the
+# thread sanitizer over what runs on several threads. Ends with the sum of all three.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+jobs=2
+passed=0
+failed=0
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+
+# stage NAME FOLDER TESTS TARGETS [cmake options]: configures, builds, runs; the counts are added up.
+stage() {
+  name=$1 folder=$2 tests=$3 targets=$4
+  shift 4
+  echo "== $name"
+  cmake -S . -B "$folder" -G Ninja "$@" > "$log" 2>&1 || { cat "$log"; echo "$name: cmake failed"; failed=$((failed + 1)); return; }
+  # shellcheck disable=SC2086  # a list of targets
+  cmake --build "$folder" -j $jobs --target $targets > "$log" 2>&1 || { tail -n 60 "$log"; echo "$name: build failed"; failed=$((failed + 1)); return; }
+  ctest --test-dir "$folder" -j $jobs --output-on-failure -R "$tests" 2>&1 | tee "$log"
+  bad=$(sed -n 's/^.* tests passed, \([0-9]*\) tests failed out of .*/\1/p' "$log")
+  all=$(sed -n 's/^.* tests failed out of \([0-9]*\).*/\1/p' "$log")
+  if [ -z "$all" ]; then
+    echo "$name: no tests were run"
+    failed=$((failed + 1))
+    return
+  fi
+  failed=$((failed + bad))
+  passed=$((passed + all - bad))
+}
+
+# Several workers, mailboxes, shared counters, the log writer's thread.
+threaded='^(rt|io|upstream|proxy|control)_test$|^e2e_(keepalive|balance|upgrade|access_log|process)_'
+
+stage "release" build . all -DCMAKE_BUILD_TYPE=Release -DRONDO_TESTS=ON
+stage "address and undefined sanitizers" build-address . all -DCMAKE_BUILD_TYPE=Debug -DRONDO_SANITIZE=address
+stage "thread sanitizer" build-thread "$threaded" all -DCMAKE_BUILD_TYPE=Debug -DRONDO_SANITIZE=thread
+
+echo
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
