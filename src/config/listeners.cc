@@ -5,6 +5,7 @@
 #include "config/checks.h"
 #include "config/scalar.h"
 #include "config/text.h"
+#include "rondo/route/router.h"
 
 namespace rondo::config {
 namespace {
@@ -201,6 +202,10 @@ RouteConfig BuildRoute(Context& context, const Node& node, const Scope& scope) {
     ReadChecked(*match, "host", CheckHost, config.match.host);
     ReadChecked(*match, "path", CheckPath, config.match.path);
     ReadChecked(*match, "path_prefix", CheckPath, config.match.path_prefix);
+    // The matcher has the last word: what it cannot compile would never match.
+    if (const std::string problem = route::CheckMatch(config.match); !problem.empty()) {
+      context.AddError(match->where(), Cat("`match`: ", problem));
+    }
   }
   BuildRespond(route, config);
   BuildUpgrades(route, config);

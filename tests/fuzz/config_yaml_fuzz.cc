@@ -1,0 +1,78 @@
+// Any bytes as a configuration file: never a crash, either a configuration or errors in order with
+// places inside the text, and what is accepted keeps the promises of config.h.
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "fuzz/fuzz_check.h"
+#include "rondo/config/load.h"
+
+namespace {
+
+using namespace rondo::config;
+
+std::optional<std::string> Variable(std::string_view name) {
+  if (name == "A") return "10.0.0.1:80";
+  if (name == "EMPTY") return "";
+  return std::nullopt;
+}
+
+void CheckRoute(const RouteConfig& route, const Config& config) {
+  FUZZ_CHECK(route.respond.has_value() != !route.upstream.empty());
+  if (route.respond) {
+    FUZZ_CHECK(route.respond->status >= 200 && route.respond->status <= 599);
+    FUZZ_CHECK(route.upgrades.empty());
+  } else {
+    FUZZ_CHECK(
+        std::any_of(config.upstreams.begin(), config.upstreams.end(),
+                    [&](const Upstream& upstream) { return upstream.name == route.upstream; }));
+  }
+  FUZZ_CHECK(route.match.path.empty() || route.match.path.front() == '/');
+  FUZZ_CHECK(route.match.path_prefix.empty() || route.match.path_prefix.front() == '/');
+  FUZZ_CHECK(std::find(route.upgrades.begin(), route.upgrades.end(), "h2c") ==
+             route.upgrades.end());
+}
+
+void CheckConfig(const Config& config) {
+  FUZZ_CHECK(!config.listeners.empty());
+  for (const Listener& listener : config.listeners) {
+    FUZZ_CHECK(!listener.name.empty() && !listener.listen.empty() && !listener.routes.empty());
+    for (const RouteConfig& route : listener.routes) CheckRoute(route, config);
+  }
+  for (const Upstream& upstream : config.upstreams) {
+    FUZZ_CHECK(!upstream.name.empty() && !upstream.backends.empty());
+    for (const Backend& backend : upstream.backends) {
+      FUZZ_CHECK(backend.weight >= 1 && backend.weight <= 65535);
+      FUZZ_CHECK(backend.id == backend.address.ToString());
+    }
+    FUZZ_CHECK(upstream.timeouts.connect.count() > 0 && upstream.retries.budget_percent <= 100);
+  }
+  FUZZ_CHECK(config.limits.header_bytes >= 1024 && config.limits.header_count > 0);
+}
+
+void CheckErrors(const LoadResult& result, std::string_view text) {
+  const auto lines = static_cast<int>(std::count(text.begin(), text.end(), '\n')) + 1;
+  int last_line = 0;
+  for (const Error& error : result.errors) {
+    FUZZ_CHECK(!error.message.empty());
+    FUZZ_CHECK((error.line == 0) == (error.col == 0));
+    FUZZ_CHECK(error.line >= 0 && error.line <= lines);
+    FUZZ_CHECK(error.col >= 0 && error.col <= static_cast<int>(text.size()) + 1);
+    // Only the note that errors were left out stands behind, without a place.
+    FUZZ_CHECK(error.line >= last_line || (error.line == 0 && &error == &result.errors.back()));
+    FUZZ_CHECK(error.message.find('\n') == std::string::npos);
+    last_line = error.line;
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const LoadResult result = Parse(text, "conf/fuzz.yaml", &Variable);
+  FUZZ_CHECK(result.config.has_value() == result.errors.empty());
+  CheckErrors(result, text);
+  if (result.config) CheckConfig(*result.config);
+  return 0;
+}
