@@ -196,6 +196,7 @@ void AppendJson(const AccessRecord& record, std::string& out) {
   }
   AppendTimeField("total_ms", record.total, out);
   AppendField("reason", record.reason, out);
+  if (!record.detail.empty()) AppendField("detail", record.detail, out);
   AppendField("user_agent", record.user_agent, out);
   AppendField("referer", record.referer, out);
   out.append("}\n");

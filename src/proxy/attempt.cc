@@ -17,18 +17,37 @@ bool IsRefusal(int error) {
 
 }  // namespace
 
+// The steady path (an idle connection, an answer that comes whole in one piece) runs through this one frame;
+// what is rarer has coroutines of its own.
 rt::Task<> Exchange::Attempt() {
-  const bool acquired = co_await Acquire();
-  if (!acquired) co_return;
-  co_await SendRequest();
-  if (!failure_) {
-    const bool answered = co_await ReadResponseHead();
-    if (answered) {
-      if (status_ == 101) {
-        co_await BeginTunnel();
-      } else {
-        co_await RelayResponse();
+  upstream::WorkerBackend* backend = PickBackend();
+  if (backend == nullptr) co_return;
+  if (backend_ == nullptr) {
+    const bool connected = co_await Connect(*backend);
+    if (!connected) co_return;
+  }
+  PrepareRequest();
+  const int32_t sent = co_await backend_->sender.Send(client_.token);
+  RequestSent(sent);
+  HeadProgress progress = failure_ ? HeadProgress::kFailed : HeadProgress::kNeedMore;
+  while (progress == HeadProgress::kNeedMore) {
+    const int32_t received = co_await backend_->receiver.Wait(client_.token);
+    progress = TakeResponseBytes(received);
+    if (progress == HeadProgress::kInterim) progress = co_await PassInterims();
+  }
+  if (progress == HeadProgress::kFinal) {
+    if (status_ == 101) {
+      co_await BeginTunnel();
+    } else {
+      // Without an await between, the first piece is still in the receive buffer.
+      const bool more = StartResponse();
+      if (!client_sender_.empty()) {
+        const int32_t passed = co_await client_sender_.Send(client_.token);
+        ResponsePieceSent(passed);
       }
+      if (more && !failure_) co_await RelayRest();
+      EndResponse();
+      if (large_ != nullptr) co_await ReturnLargeBuffer();
     }
   }
   if (backend_ != nullptr) {
@@ -37,30 +56,35 @@ rt::Task<> Exchange::Attempt() {
   }
 }
 
-// Leases a backend and a connection to it.
-rt::Task<bool> Exchange::Acquire() {
+// Leases a backend, and takes an idle connection to it where there is one.
+upstream::WorkerBackend* Exchange::PickBackend() {
   upstream::WorkerBackend* backend = upstream_->Pick(hash_key_, picks_);
   if (backend == nullptr) {
     failure_ = previous_failure_ ? previous_failure_ : Failure{503, "no_backend_up", Stage::kPick};
     failure_.stage = Stage::kPick;
-    co_return false;
+    return nullptr;
   }
   lease_ = upstream::Lease(*backend);
   backend_id_ = backend->shared->settings.id;
   attempt_bytes_ = 0;
+  status_ = interims_ = 0;
+  relayed_bytes_ = 0;
+  response_complete_ = false;
   // What may not be repeated does not race with a backend that closes an idle connection.
   const Duration idle_max = Repeatable() ? Duration::max() : Duration(std::chrono::seconds(1));
   backend_ = upstream_->TakeIdle(*backend, idle_max);
-  if (backend_ != nullptr) co_return true;
+  return backend;
+}
 
+rt::Task<bool> Exchange::Connect(upstream::WorkerBackend& backend) {
   const Instant began = worker_.loop().Now();
   client_.deadline.Set(began + upstream_->settings().timeouts.connect);
-  const upstream::ConnectResult result = co_await upstream_->Connect(*backend, client_.token);
+  const upstream::ConnectResult result = co_await upstream_->Connect(backend, client_.token);
   connect_time_ += worker_.loop().Now() - began;
   backend_ = result.connection;
   if (backend_ != nullptr) co_return true;
   FailConnect(result.error);
-  upstream_->MarkTried(picks_, *backend, failure_.refused);
+  upstream_->MarkTried(picks_, backend, failure_.refused);
   lease_.Reset();
   co_return false;
 }
@@ -85,27 +109,34 @@ void Exchange::FailConnect(int error) {
        Stage::kConnect);
 }
 
-// Sends the head and what is here of the body; starts sending the rest beside.
-rt::Task<> Exchange::SendRequest() {
-  const auto& timeouts = upstream_->settings().timeouts;
-  rt::Sender& sender = backend_->sender;
-  sender.WatchProgress(&client_.deadline, timeouts.idle);
-  client_.deadline.Set(worker_.loop().Now() + timeouts.idle);
+// Puts the head and what is here of the body into the backend's sender.
+void Exchange::PrepareRequest() {
+  const Duration idle = upstream_->settings().timeouts.idle;
+  backend_->sender.WatchProgress(&client_.deadline, idle);
+  client_.deadline.Set(worker_.loop().Now() + idle);
   backend_->receiver.Arm();
   // The next thing from this client goes the same way; until it is wanted, it is held.
   if (request_body_.done() && input_.size() == input_consumed_) client_.receiver.Arm();
-  AddInitialBody(sender);
-  const int32_t result = co_await sender.Send(client_.token);
-  attempt_bytes_ = sender.sent();
+  AddInitialBody(backend_->sender);
+}
+
+// Starts sending the rest of the body beside, and the wait for the answer.
+void Exchange::RequestSent(int32_t result) {
+  attempt_bytes_ = backend_->sender.sent();
   if (result == -ECANCELED) {
     FailFromCancel("send_timeout", Stage::kResponse);
-  } else if (result < 0) {
+    return;
+  }
+  if (result < 0) {
     // It takes no more, but may have answered before: the answer, or its absence, decides.
     upload_ = request_body_.done() ? Upload::kDone : Upload::kBackendFailed;
   } else if (!request_body_.done()) {
     upload_ = Upload::kRunning;
+    client_.deadline.Clear();  // the upload watches itself, and sets this when it is through
     upload_scope_.Spawn(UploadBody());
+    return;
   }
+  client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.response);
 }
 
 void Exchange::AddInitialBody(rt::Sender& sender) {
@@ -124,61 +155,65 @@ void Exchange::AddInitialBody(rt::Sender& sender) {
   AddBody(sender, chunked_request_, request_chunk_, body, request_body_);
 }
 
-// Waits for the head of the final answer, passing on interim ones. True once it is in the worker's scratch
-// and has been prepared for the client; otherwise failure_ says why not.
-rt::Task<bool> Exchange::ReadResponseHead() {
-  if (upload_ != Upload::kRunning) {
-    client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.response);
-  } else {
-    client_.deadline.Clear();  // the upload watches itself, and sets this when it is through
+// Takes what the backend sent and looks for the head of its answer. kFinal: it is in the worker's scratch and
+// was prepared for the client.
+Exchange::HeadProgress Exchange::TakeResponseBytes(int32_t received) {
+  if (received <= 0) {
+    FailReceive(received);
+    return HeadProgress::kFailed;
   }
-  size_t scanned = 0;
-  int interim = 0;
-  for (;;) {
-    const int32_t received = co_await backend_->receiver.Wait(client_.token);
-    if (received <= 0) {
-      FailReceive(received);
-      co_return false;
-    }
-    if (first_byte_ < Duration::zero()) first_byte_ = worker_.loop().Now() - began_;
-    response_input_.Append(backend_->receiver.TakeBuffer(), frames());
-    for (;;) {
-      const http::HeadResult result = worker_.response_parser.Parse(
-          response_input_.view(), scanned, worker_.head_limits(), is_head_, asks_upgrade_,
-          worker_.response_head);
-      scanned = result.scanned;
-      if (result.status == http::HeadStatus::kNeedMore) break;
-      if (result.status == http::HeadStatus::kRefused || ++interim > kInterimMax) {
-        Fail(502, "bad_response", Stage::kResponse);
-        co_return false;
-      }
-      if (!worker_.response_head.interim()) co_return PrepareResponse();
-      scanned = 0;
-      const bool passed = co_await PassInterim();
-      if (!passed) co_return false;
-    }
-  }
+  if (first_byte_ < Duration::zero()) first_byte_ = worker_.loop().Now() - began_;
+  response_input_.Append(backend_->receiver.TakeBuffer(), frames());
+  return ParseResponseHead();
 }
 
-rt::Task<bool> Exchange::PassInterim() {
-  const http::ResponseHead& head = worker_.response_head;
-  const size_t head_bytes = head.head_bytes;
-  // 1.0 clients know no interim answers; a 100 that nobody waits for says nothing.
-  if (minor_version_ == 0 || (head.status == 100 && !expects_continue_)) {
-    response_input_.Consume(head_bytes);
-    co_return true;
+Exchange::HeadProgress Exchange::ParseResponseHead() {
+  const http::HeadResult result =
+      worker_.response_parser.Parse(response_input_.view(), response_scanned_, worker_.head_limits(),
+                                    is_head_, asks_upgrade_, worker_.response_head);
+  response_scanned_ = result.scanned;
+  if (result.status == http::HeadStatus::kNeedMore) return HeadProgress::kNeedMore;
+  response_scanned_ = 0;
+  if (result.status == http::HeadStatus::kRefused) {
+    Fail(502, "bad_response", Stage::kResponse);
+    failure_.detail = result.refusal.detail;
+    return HeadProgress::kFailed;
   }
-  http::ForwardResponse options;
-  options.via_name = client_.listener().settings.via;
-  response_block_ = Block(frames(), http::ForwardedResponseBound(head, options));
-  response_block_.set_size(http::WriteForwardedResponse(head, options, response_block_.data()));
-  response_input_.Consume(head_bytes);
-  client_sender_.Add(response_block_.data(), response_block_.size());
-  const int32_t result = co_await client_sender_.Send(client_.token);
-  sent_bytes_ += client_sender_.sent();
-  if (result == 0) co_return true;
-  FailToClient(result);
-  co_return false;
+  if (worker_.response_head.interim()) return HeadProgress::kInterim;
+  return PrepareResponse() ? HeadProgress::kFinal : HeadProgress::kFailed;
+}
+
+// Passes on interim heads, as many as are here.
+rt::Task<Exchange::HeadProgress> Exchange::PassInterims() {
+  HeadProgress progress = HeadProgress::kInterim;
+  while (progress == HeadProgress::kInterim) {
+    const http::ResponseHead& head = worker_.response_head;
+    if (++interims_ > kInterimMax) {
+      Fail(502, "bad_response", Stage::kResponse);
+      failure_.detail = "too_many_interim_responses";
+      co_return HeadProgress::kFailed;
+    }
+    // 1.0 clients know no interim answers; a 100 that nobody waits for says nothing.
+    if (minor_version_ > 0 && (head.status != 100 || expects_continue_)) {
+      http::ForwardResponse options;
+      options.via_name = client_.listener().settings.via;
+      response_block_ = Block(frames(), http::ForwardedResponseBound(head, options));
+      response_block_.set_size(http::WriteForwardedResponse(head, options, response_block_.data()));
+      response_input_.Consume(head.head_bytes);
+      client_sender_.Add(response_block_.data(), response_block_.size());
+      const int32_t result = co_await client_sender_.Send(client_.token);
+      sent_bytes_ += client_sender_.sent();
+      if (result < 0) {
+        FailToClient(result);
+        co_return HeadProgress::kFailed;
+      }
+    } else {
+      response_input_.Consume(head.head_bytes);
+    }
+    if (response_input_.empty()) co_return HeadProgress::kNeedMore;
+    progress = ParseResponseHead();
+  }
+  co_return progress;
 }
 
 // The backend ended before a whole head had come.
@@ -237,6 +272,7 @@ void Exchange::GiveUpBackend() {
   upstream_->Close(*std::exchange(backend_, nullptr));
   lease_.Reset();
   response_input_.Reset();
+  response_scanned_ = 0;
 }
 
 }  // namespace rondo::proxy

@@ -23,15 +23,18 @@ Exchange::~Exchange() {
 }
 
 rt::Task<After> Exchange::Run() {
-  const bool readable = co_await ReadHead();
-  if (!readable) {
-    // Nothing of a request, or a client that went away in the middle of one: nobody to answer.
-    if (!failure_) co_return After::kClose;
-    co_await ReplyFailure();
-    co_return Finish();
+  if (client_.receiver.ready() && client_.receiver.held_result() > 0) {
+    input_.Append(client_.receiver.TakeBuffer(), frames());
   }
+  HeadState head = ParseHead();
   began_ = worker_.loop().Now();
-  const bool forward = Route();
+  if (head == HeadState::kNeedMore) {
+    const bool complete = co_await ReadHead();
+    head = complete ? HeadState::kComplete : HeadState::kNone;
+  }
+  // Without a failure to tell the client went away before its head was whole: nobody to answer.
+  if (head == HeadState::kNone && !failure_) co_return After::kClose;
+  const bool forward = head == HeadState::kComplete && Route();
   if (failure_) {
     co_await ReplyFailure();
   } else if (forward) {
@@ -42,27 +45,24 @@ rt::Task<After> Exchange::Run() {
   co_return Finish();
 }
 
+// Looks for a whole head in input_. kNone: it is refused, and failure_ says so.
+Exchange::HeadState Exchange::ParseHead() {
+  if (input_.empty()) return HeadState::kNeedMore;
+  const http::HeadResult result = worker_.request_parser.Parse(
+      input_.view(), request_scanned_, worker_.head_limits(), worker_.request_head);
+  request_scanned_ = result.scanned;
+  if (result.status == http::HeadStatus::kNeedMore) return HeadState::kNeedMore;
+  request_scanned_ = 0;
+  if (result.status == http::HeadStatus::kComplete) return HeadState::kComplete;
+  Refuse(result.refusal);
+  return HeadState::kNone;
+}
+
 // Reads until the whole head is in input_ and parsed; false where there will be none, with failure_ set
-// where the client is to be told.
+// where the client is to be told. One deadline for the whole head, however its bytes dribble in.
 rt::Task<bool> Exchange::ReadHead() {
-  http::HeadResult result;
-  bool deadline_set = false;
+  client_.deadline.Set(began_ + worker_.snapshot().config.timeouts.request_header);
   for (;;) {
-    if (!input_.empty()) {
-      result = worker_.request_parser.Parse(input_.view(), result.scanned, worker_.head_limits(),
-                                            worker_.request_head);
-      if (result.status == http::HeadStatus::kRefused) {
-        Refuse(result.refusal);
-        co_return false;
-      }
-      if (result.status == http::HeadStatus::kComplete) co_return true;
-    }
-    if (!deadline_set && !input_.empty()) {
-      // A total for the whole head, however its bytes dribble in.
-      client_.deadline.Set(worker_.loop().Now() + worker_.snapshot().config.timeouts.request_header);
-      deadline_set = true;
-      began_ = worker_.loop().Now();
-    }
     const int32_t received = co_await client_.receiver.Wait(client_.token);
     if (received <= 0) {
       if (client_.token.reason() == rt::CancelReason::kDeadline && !input_.empty()) {
@@ -71,6 +71,8 @@ rt::Task<bool> Exchange::ReadHead() {
       co_return false;
     }
     input_.Append(client_.receiver.TakeBuffer(), frames());
+    const HeadState state = ParseHead();
+    if (state != HeadState::kNeedMore) co_return state == HeadState::kComplete;
   }
 }
 
@@ -98,6 +100,8 @@ bool Exchange::Route() {
   const route::NormaliseResult path =
       route::NormalisePath(head.path_and_query, worker_.path_scratch);
   if (!path.ok()) Fail(400, path.reason, Stage::kPick);
+  // The last proxy that an OPTIONS or TRACE may reach answers itself (RFC 9110 §7.6.2).
+  if (!failure_ && head.max_forwards == 0) Fail(501, "max_forwards_reached", Stage::kPick);
   size_t matched = route::Router::kNone;
   if (!failure_) {
     matched = listener.router.Match(head.host, path.path);
@@ -275,6 +279,7 @@ void Exchange::Account() {
   record.first_byte = first_byte_;
   record.total = worker_.loop().Now() - began_;
   if (failure_) record.reason = failure_.reason;
+  if (failure_.detail != nullptr) record.detail = failure_.detail;
   worker_.access_log().Write(record);
 }
 
@@ -327,9 +332,9 @@ void Exchange::ResetForNext() {
   failure_ = Failure{};
   retries_ = 0;
   attempt_bytes_ = 0;
-  response_began_ = response_whole_ = false;
+  response_began_ = response_complete_ = response_whole_ = false;
   backend_keeps_ = close_after_ = false;
-  status_ = 0;
+  status_ = interims_ = 0;
   sent_bytes_ = relayed_bytes_ = 0;
   connect_time_ = Duration::zero();
   first_byte_ = Duration(-1);

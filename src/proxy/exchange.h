@@ -59,6 +59,8 @@ class Exchange {
   static constexpr size_t kSmallBodyBytes = 1024;
 
   // -- exchange.cc: from the head to the outcome --
+  enum class HeadState : uint8_t { kNeedMore, kComplete, kNone };
+  HeadState ParseHead();
   rt::Task<bool> ReadHead();
   void Refuse(const http::Refusal& refusal);
   bool Route();
@@ -80,10 +82,14 @@ class Exchange {
 
   // -- attempt.cc: one backend --
   rt::Task<> Attempt();
-  rt::Task<bool> Acquire();
-  rt::Task<> SendRequest();
-  rt::Task<bool> ReadResponseHead();
-  rt::Task<bool> PassInterim();
+  enum class HeadProgress : uint8_t { kNeedMore, kInterim, kFinal, kFailed };
+  upstream::WorkerBackend* PickBackend();
+  rt::Task<bool> Connect(upstream::WorkerBackend& backend);
+  void PrepareRequest();
+  void RequestSent(int32_t result);
+  HeadProgress TakeResponseBytes(int32_t received);
+  HeadProgress ParseResponseHead();
+  rt::Task<HeadProgress> PassInterims();
   void AddInitialBody(rt::Sender& sender);
   void GiveUpBackend();
   void Fail(int status, const char* reason, Stage stage);
@@ -102,7 +108,12 @@ class Exchange {
   void FailFromUpload();
   rt::Task<> StopUpload();
   bool PrepareResponse();
-  rt::Task<> RelayResponse();
+  bool StartResponse();
+  bool TakePiece(char* bytes, size_t size, bool with_head);
+  void ResponsePieceSent(int32_t result);
+  rt::Task<> RelayRest();
+  void EndResponse();
+  rt::Task<> ReturnLargeBuffer();
   void PrepareNextPiece(const char* current);
   rt::Task<int32_t> NextResponsePiece();
   void AddResponsePiece(bool head_pending, std::string_view data);
@@ -133,6 +144,7 @@ class Exchange {
   IpAddress client_address_;
 
   // The request's body.
+  size_t request_scanned_ = 0;
   http::BodyDecoder request_body_;
   std::string_view initial_body_;  // what came with the head, in input_
   size_t input_consumed_ = 0;      // of input_, by the body
@@ -164,7 +176,8 @@ class Exchange {
   http::BodyDecoder response_body_;
   Block response_block_;
   bool response_began_ = false;  // bytes of a final head went to the client
-  bool response_whole_ = false;
+  bool response_complete_ = false;  // all of it has come from the backend
+  bool response_whole_ = false;     // and has gone to the client
   bool until_close_ended_ = false;   // the backend closed, and that ends its body
   bool response_large_held_ = false; // the current piece is in large_
   bool backend_keeps_ = false;
@@ -172,6 +185,8 @@ class Exchange {
   bool close_after_ = false;
   bool tunnelled_ = false;
   int status_ = 0;
+  int interims_ = 0;
+  size_t response_scanned_ = 0;
   char response_chunk_[http::kChunkHeadMax];
   uint64_t sent_bytes_ = 0;
   uint64_t relayed_bytes_ = 0;

@@ -229,52 +229,66 @@ bool Exchange::PrepareResponse() {
   return true;
 }
 
-rt::Task<> Exchange::RelayResponse() {
-  const Duration idle = upstream_->settings().timeouts.idle;
-  client_sender_.WatchProgress(&client_.deadline, idle);
-  bool head_pending = true;
-  char* bytes = response_input_.data();
-  size_t size = response_input_.size();
-  for (;;) {
-    const http::BodyDecoder::Step step = response_body_.Decode(bytes, size);
-    if (step.refusal) {
-      Fail(502, "bad_response", Stage::kResponse);
-      break;
-    }
-    relayed_bytes_ += step.size;
-    const bool done = step.done || until_close_ended_;
-    if (done) {
-      // Bytes behind the answer belong to nobody.
-      if (step.consumed < size) backend_keeps_ = false;
-    } else {
-      PrepareNextPiece(bytes);
-    }
-    AddResponsePiece(head_pending, std::string_view(step.data, step.size));
-    head_pending = false;
-    if (done && upload_ == Upload::kDone) ReleaseBackend();
-    if (!client_sender_.empty()) {
-      response_began_ = true;
-      client_.deadline.Set(worker_.loop().Now() + idle);
-      const int32_t sent = co_await client_sender_.Send(client_.token);
-      sent_bytes_ += client_sender_.sent();
-      if (sent < 0) {
-        FailToClient(sent);
-        break;
-      }
-    }
-    if (done) {
-      response_whole_ = true;
-      break;
-    }
-    const int32_t received = co_await NextResponsePiece();
-    if (received < 0) break;
-    bytes = response_large_held_ ? large_ : response_input_.data();
-    size = static_cast<size_t>(received);
+// Puts the head and what came of the body with it into the client's sender. Whether more is to come.
+bool Exchange::StartResponse() {
+  client_sender_.WatchProgress(&client_.deadline, upstream_->settings().timeouts.idle);
+  return TakePiece(response_input_.data(), response_input_.size(), true);
+}
+
+// The same for each piece of the body. Not to be continued where failure_ is set.
+bool Exchange::TakePiece(char* bytes, size_t size, bool with_head) {
+  const http::BodyDecoder::Step step = response_body_.Decode(bytes, size);
+  if (step.refusal) {
+    Fail(502, "bad_response", Stage::kResponse);
+    failure_.detail = step.refusal.detail;
+    return false;
   }
+  relayed_bytes_ += step.size;
+  const bool done = step.done || until_close_ended_;
+  if (done) {
+    // Bytes behind the answer belong to nobody.
+    if (step.consumed < size) backend_keeps_ = false;
+    response_complete_ = true;
+  } else {
+    PrepareNextPiece(bytes);
+  }
+  AddResponsePiece(with_head, std::string_view(step.data, step.size));
+  if (done && upload_ == Upload::kDone) ReleaseBackend();
+  if (!client_sender_.empty()) {
+    response_began_ = true;
+    client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.idle);
+  }
+  return !done;
+}
+
+void Exchange::ResponsePieceSent(int32_t result) {
+  sent_bytes_ += client_sender_.sent();
+  if (result < 0) FailToClient(result);
+}
+
+// The rest of a body that did not come whole with its head.
+rt::Task<> Exchange::RelayRest() {
+  bool more = true;
+  while (more && !failure_) {
+    const int32_t received = co_await NextResponsePiece();
+    if (received < 0) co_return;
+    char* bytes = response_large_held_ ? large_ : response_input_.data();
+    more = TakePiece(bytes, static_cast<size_t>(received), false);
+    if (client_sender_.empty()) continue;
+    const int32_t sent = co_await client_sender_.Send(client_.token);
+    ResponsePieceSent(sent);
+  }
+}
+
+void Exchange::EndResponse() {
+  response_whole_ = response_complete_ && !failure_;
   client_.deadline.Clear();
   until_close_ended_ = false;
-  if (large_ != nullptr && backend_ != nullptr) co_await backend_->receiver.Settle();
-  if (large_ != nullptr) worker_.ReturnLarge(std::exchange(large_, nullptr));
+}
+
+rt::Task<> Exchange::ReturnLargeBuffer() {
+  if (backend_ != nullptr) co_await backend_->receiver.Settle();
+  worker_.ReturnLarge(std::exchange(large_, nullptr));
 }
 
 // Asks for more while this piece is being sent, where there is a second buffer to receive it into.

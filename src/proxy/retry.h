@@ -22,6 +22,7 @@ struct Failure {
   Stage stage = Stage::kPick;
   bool refused = false;      // kConnect: the backend would not take a connection
   bool from_backend = false; // the status is the backend's own answer, which passes if there is no retry
+  const char* detail = nullptr;  // what exactly was wrong with an answer; static, for the log
   explicit operator bool() const { return reason != nullptr; }
 };
 
