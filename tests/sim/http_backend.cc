@@ -37,6 +37,8 @@ BackendAnswer BackendAnswer::Draw(Rng& rng, double wrong) {
       break;
     default:
       answer.misbehaviour = kWrong[rng.Below(3)];
+      // A body that ends with the connection cannot be seen to be cut.
+      if (answer.framing == BodyFraming::kUntilClose) answer.framing = BodyFraming::kLength;
       answer.after_bytes = rng.Chance(0.4) ? 0 : static_cast<size_t>(DrawSkewed(rng, 1, 100'000));
       break;
   }
@@ -104,7 +106,10 @@ void SimHttpBackend::OnHead(Connection& connection, const HttpHead& head) {
   exchange.request = requests_.size() - 1;
   exchange.answer = handler_(requests_.back());
   connection.exchanges.push_back(std::move(exchange));
-  if (head.Has("expect", "100-continue")) connection.peer.Send("HTTP/1.1 100 Continue\r\n\r\n");
+  // Not into an earlier answer: then the client gives up waiting.
+  if (head.Has("expect", "100-continue") && connection.exchanges.size() == 1) {
+    connection.peer.Send("HTTP/1.1 100 Continue\r\n\r\n");
+  }
   StartNext(connection);
 }
 
@@ -169,13 +174,7 @@ std::string SimHttpBackend::Wire(const Exchange& exchange) const {
   wire += "\r\n";
   if (head || no_body) return wire;
   if (!chunked) return wire + BodyText(answer.body_seed, 0, bytes);
-  // Chunk sizes that differ, without drawing: this must not depend on when it is called.
-  for (size_t from = 0; from < bytes;) {
-    const size_t size = std::min<size_t>(bytes - from, 1 + Mix64(answer.body_seed ^ from) % 9000);
-    absl::StrAppend(&wire, absl::Hex(size), "\r\n", BodyText(answer.body_seed, from, size), "\r\n");
-    from += size;
-  }
-  return wire + "0\r\n\r\n";
+  return wire + ChunkedBody(answer.body_seed, bytes);
 }
 
 void SimHttpBackend::Drip(Connection& connection, std::string wire, size_t from) {
@@ -207,8 +206,9 @@ void SimHttpBackend::Answered(Connection& connection) {
   const bool ends =
       answer.close || answer.close_unsaid || !answer.garbage.empty() ||
       (answer.framing == BodyFraming::kUntilClose && answer.status != 204 && answer.status != 304);
-  front.answered = true;
+  // Not marked as answered: no request behind this one may be.
   if (ends && !answer.upgrade) return connection.peer.CloseWhenSent();
+  front.answered = true;
   FinishFront(connection);
 }
 

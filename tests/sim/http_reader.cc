@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "absl/strings/str_cat.h"
 #include "rondo/base/rng.h"
 
 namespace rondo::sim {
@@ -50,6 +51,16 @@ std::string BodyText(uint64_t seed, uint64_t offset, size_t length) {
     text += static_cast<char>(Mix64(seed + at / 8) >> (at % 8 * 8));
   }
   return text;
+}
+
+std::string ChunkedBody(uint64_t seed, size_t length) {
+  std::string wire;
+  for (size_t from = 0; from < length;) {
+    const size_t size = std::min<size_t>(length - from, 1 + Mix64(seed ^ from) % 9000);
+    absl::StrAppend(&wire, absl::Hex(size), "\r\n", BodyText(seed, from, size), "\r\n");
+    from += size;
+  }
+  return wire + "0\r\n\r\n";
 }
 
 void BodyHash::Add(std::string_view bytes) {

@@ -15,6 +15,10 @@ namespace rondo::sim {
 // `length` bytes of the endless text that belongs to `seed`, beginning at `offset`.
 std::string BodyText(uint64_t seed, uint64_t offset, size_t length);
 
+// The same bytes from 0 on as a chunked body, in chunks of sizes that the seed decides, with the
+// last one.
+std::string ChunkedBody(uint64_t seed, size_t length);
+
 // FNV-1a over all bytes added.
 class BodyHash {
  public:

@@ -57,7 +57,7 @@ void SimPeer::Adopt(int fd) {
 }
 
 void SimPeer::Send(std::string_view bytes) {
-  if (closing_ || send_broken_ || finish_) return;
+  if (closing_ || send_broken_ || finish_ || close_when_sent_) return;
   queued_ += bytes;
   ArmSend();
 }
