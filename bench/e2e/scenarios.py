@@ -90,7 +90,7 @@ class Held:
     def run(self, settings, running):
         count = min(self.count, settings.held or self.count)
         # What a proxy allocates once, for its first requests, is not the price of a connection.
-        wrk(settings, running.port, "/bytes/128", 16, 1)
+        wrk(settings, running.port, "/bytes/128", 64, 1)
         time.sleep(0.3)
         rss, pss = procfs.memory_bytes(running.process.pids())
         options = {"connections": count, "hold": 1, "sources": 4, "seconds": settings.seconds,

@@ -15,7 +15,8 @@
 namespace rondo::load {
 namespace {
 
-constexpr int kOpeningMax = 200;  // connections that are being set up at a time
+// Connections being set up at a time: few, so that no proxy grows for a burst that is only ours.
+constexpr int kOpeningMax = 32;
 
 class HeldLoad {
  public:

@@ -3,7 +3,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import harness
@@ -76,7 +75,7 @@ class AccessLog(EndToEnd):
         lines = Path(log).read_text().splitlines()
         self.assertEqual([json.loads(line)["status"] for line in lines], [200] * 5)
 
-    def test_stdout_that_nobody_reads_does_not_stop_the_requests(self):
+    def test_stdout_that_nobody_reads_stops_neither_the_requests_nor_the_end(self):
         reader, writer = os.pipe()
         self.addCleanup(os.close, reader)
         rondo = self.rondo(one_route(self.backend().address), access="stdout", stdout=writer)
@@ -84,10 +83,6 @@ class AccessLog(EndToEnd):
         client = self.client(rondo)
         for _ in range(600):  # about three times what a pipe holds
             self.assertEqual(client.get("/" + "a" * 100).status, 200)
-        # From here on somebody reads, so that it can end.
-        drain = subprocess.Popen(["cat"], stdin=reader, stdout=subprocess.DEVNULL)
-        self.addCleanup(drain.wait)
-        self.addCleanup(drain.terminate)
 
 
 class ProcessLog(EndToEnd):
