@@ -69,7 +69,7 @@ upstream::WorkerBackend* Exchange::PickBackend() {
   attempt_bytes_ = 0;
   status_ = interims_ = 0;
   relayed_bytes_ = 0;
-  response_complete_ = false;
+  response_complete_ = backend_broke_ = false;
   // What may not be repeated does not race with a backend that closes an idle connection.
   const Duration idle_max = Repeatable() ? Duration::max() : Duration(std::chrono::seconds(1));
   backend_ = upstream_->TakeIdle(*backend, idle_max);
@@ -130,6 +130,7 @@ void Exchange::RequestSent(int32_t result) {
   if (result < 0) {
     // It takes no more, but may have answered before: the answer, or its absence, decides.
     upload_ = request_body_.done() ? Upload::kDone : Upload::kBackendFailed;
+    backend_broke_ = true;
   } else if (!request_body_.done()) {
     upload_ = Upload::kRunning;
     client_.deadline.Clear();  // the upload watches itself, and sets this when it is through

@@ -166,6 +166,7 @@ class Exchange {
   Failure failure_;
   Failure previous_failure_;  // of the attempt before
   uint64_t attempt_bytes_ = 0;  // of the request, taken by the kernel in this attempt
+  bool backend_broke_ = false;  // a send to it failed: that may have used up the error that a receive would show
   bool retry_decided_ = false;  // failure_ is an answer that was dropped for a retry
   uint32_t retries_ = 0;
 

@@ -82,6 +82,7 @@ rt::Task<> Exchange::UploadBody() {
     attempt_bytes_ += backend_->sender.sent();
     if (step.done) KeepNextRequest(std::move(buffer), bytes, step.consumed, received);
     if (sent < 0) {
+      backend_broke_ = sent != -ECANCELED;
       const bool late = upload_token_.reason() == rt::CancelReason::kDeadline;
       EndUpload(sent != -ECANCELED ? Upload::kBackendFailed
                                    : (late ? Upload::kBackendStalled : Upload::kStopped));
@@ -123,7 +124,7 @@ void Exchange::HoldForRetry(std::string_view data) {
   }
   if (held_body_.room() < data.size()) {
     Block larger(frames(), (held_body_.size() + data.size()) * 2);
-    std::memcpy(larger.data(), held_body_.data(), held_body_.size());
+    if (held_body_.size() > 0) std::memcpy(larger.data(), held_body_.data(), held_body_.size());
     larger.set_size(held_body_.size());
     held_body_ = std::move(larger);
   }
@@ -319,7 +320,9 @@ rt::Task<int32_t> Exchange::NextResponsePiece() {
     }
     co_return received;
   }
-  if (received == 0 && response_body_.CloseEndsBody()) {
+  // After a failed send the end of the stream may be what is left of a reset: then nothing says that the body is
+  // whole.
+  if (received == 0 && response_body_.CloseEndsBody() && !backend_broke_) {
     until_close_ended_ = true;
     backend_keeps_ = false;
     response_large_held_ = false;
@@ -336,7 +339,10 @@ rt::Task<int32_t> Exchange::NextResponsePiece() {
 
 void Exchange::AddResponsePiece(bool head_pending, std::string_view data) {
   if (head_pending && !chunked_response_ && data.size() <= response_block_.room()) {
-    std::memcpy(response_block_.data() + response_block_.size(), data.data(), data.size());
+    // An empty piece may have no address, which memcpy must not be given.
+    if (!data.empty()) {
+      std::memcpy(response_block_.data() + response_block_.size(), data.data(), data.size());
+    }
     client_sender_.Add(response_block_.data(), response_block_.size() + data.size());
     return;
   }

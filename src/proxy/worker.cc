@@ -1,6 +1,8 @@
 #include "rondo/proxy/worker.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <new>
 
@@ -19,7 +21,8 @@ Worker::Worker(io::Engine& engine, std::shared_ptr<const upstream::Snapshot> sna
       counters_(counters),
       options_(options),
       rng_(options.seed),
-      access_log_(loop_, snapshot_->config.logging.access.format, log_sink, options.index) {
+      access_log_(loop_, snapshot_->config.logging.access.format, log_sink, options.index),
+      memory_timer_(&OnMemoryTimer, *this) {
   head_limits_.header_bytes = snapshot_->config.limits.header_bytes;
   head_limits_.header_count = snapshot_->config.limits.header_count;
   for (const auto& upstream : snapshot_->upstreams) {
@@ -49,6 +52,26 @@ void Worker::Tick() {
     phase_ = requested;
   }
   if (phase_ != Phase::kServing) CheckFinished();
+  WatchMemory();
+}
+
+// A burst leaves memory behind: look again a while after it, and only then, so that an idle worker sleeps.
+void Worker::WatchMemory() {
+  const size_t held = engine_.buffers().buffers_out();
+  if (held <= buffers_peak_) return;
+  buffers_peak_ = held;
+  if (held > kWarmBuffers && !memory_timer_.armed()) {
+    loop_.wheel().Arm(memory_timer_, loop_.Now() + kTrimAfter);
+  }
+}
+
+void Worker::OnMemoryTimer(io::Timer& timer) {
+  Worker& self = static_cast<MemoryTimer&>(timer).worker;
+  const size_t held = self.engine_.buffers().buffers_out();
+  const bool still_busy = held > kWarmBuffers;
+  self.engine_.buffers().Trim(std::max(kWarmBuffers, self.buffers_peak_ / 2));
+  self.buffers_peak_ = held;
+  if (still_busy) self.loop_.wheel().Arm(timer, self.loop_.Now() + kTrimAfter);
 }
 
 void Worker::RequestPhase(Phase phase) {

@@ -87,6 +87,9 @@ class Worker {
   void Add(Tunnel& tunnel);
   void Removed(Tunnel& tunnel);
 
+  // Receive buffers that stay warm; those beyond are given back to the kernel some time after a burst.
+  static constexpr size_t kWarmBuffers = 128;
+  static constexpr Duration kTrimAfter = std::chrono::seconds(10);
   // Large buffers for long bodies.
   static constexpr size_t kLargeBytes = 256 * 1024;
   char* TakeLarge();
@@ -105,6 +108,8 @@ class Worker {
   void EnterDraining();
   void EnterCancelling();
   void CheckFinished();
+  void WatchMemory();
+  static void OnMemoryTimer(io::Timer& timer);
 
   io::Engine& engine_;
   rt::Loop loop_;
@@ -122,6 +127,12 @@ class Worker {
   size_t tunnel_count_ = 0;
   std::vector<std::unique_ptr<ListenerSocket>> listeners_;
   std::vector<char*> large_free_;
+  struct MemoryTimer : io::Timer {
+    MemoryTimer(Fire fire, Worker& of) : io::Timer(fire), worker(of) {}
+    Worker& worker;
+  };
+  MemoryTimer memory_timer_;
+  size_t buffers_peak_ = 0;  // held at once since the memory timer was last armed
   char date_[32] = {};
   int64_t date_second_ = -1;
   std::atomic<Phase> requested_{Phase::kServing};
