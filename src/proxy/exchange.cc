@@ -235,9 +235,8 @@ After Exchange::Finish() {
       reason == rt::CancelReason::kDrained) {
     return After::kClose;
   }
-  if (!keep_alive_ || close_after_ || upload_ != Upload::kDone || worker_.draining()) {
-    return After::kLinger;
-  }
+  // While draining only where the answer said so: a client that was not told may send another request.
+  if (!keep_alive_ || close_after_ || upload_ != Upload::kDone) return After::kLinger;
   ResetForNext();
   if (!input_.empty()) return After::kNextRequest;
   if (client_.receiver.ready() && client_.receiver.held_result() > 0) {
