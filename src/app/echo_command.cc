@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "app/echo.h"
-#include "config/scalar.h"
+#include "rondo/config/scalar.h"
 
 namespace rondo::app {
 

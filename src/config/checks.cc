@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "config/scalar.h"
+#include "rondo/config/scalar.h"
 #include "config/text.h"
 
 namespace rondo::config {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "config/reader.h"
-#include "config/scalar.h"
+#include "rondo/config/scalar.h"
 #include "config/text.h"
 
 namespace rondo::config {

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <unordered_map>
 
-#include "config/scalar.h"
+#include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {

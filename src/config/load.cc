@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "config/build.h"
-#include "config/scalar.h"
+#include "rondo/config/scalar.h"
 #include "config/text.h"
 #include "config/yaml_tree.h"
 

@@ -4,7 +4,7 @@
 
 #include "config/checks.h"
 #include "config/keys.h"
-#include "config/scalar.h"
+#include "rondo/config/scalar.h"
 #include "config/text.h"
 #include "rondo/config/load.h"
 

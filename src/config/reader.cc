@@ -4,7 +4,7 @@
 #include <chrono>
 #include <unordered_set>
 
-#include "config/scalar.h"
+#include "rondo/config/scalar.h"
 #include "config/text.h"
 #include "rondo/base/check.h"
 

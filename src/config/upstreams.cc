@@ -2,7 +2,7 @@
 
 #include "config/build.h"
 #include "config/checks.h"
-#include "config/scalar.h"
+#include "rondo/config/scalar.h"
 #include "config/text.h"
 
 namespace rondo::config {

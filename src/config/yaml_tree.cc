@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "config/scalar.h"
+#include "rondo/config/scalar.h"
 #include "config/text.h"
 
 namespace rondo::config {
