@@ -78,6 +78,7 @@ class FieldSet {
  public:
   void Add(FieldId id) { bits_ |= Bit(id); }
   bool Has(FieldId id) const { return (bits_ & Bit(id)) != 0; }
+  bool empty() const { return bits_ == 0; }
   void Clear() { bits_ = 0; }
 
  private:

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "rondo/base/address.h"
+#include "rondo/http/header_edits.h"
 #include "rondo/http/message.h"
 
 namespace rondo::http {
@@ -30,6 +31,11 @@ struct ForwardRequest {
   std::string_view backend_host = {};  // Host for requests that have none (HTTP/1.0)
   std::string_view target = {};        // instead of path_and_query where not empty (rewritten)
   std::string_view upgrade = {};       // from ChooseUpgrade(); empty: forwarded as a plain request
+  // The route's edits, of what was received and of what we write ourselves; null: none.
+  const CompiledEdits* edits = nullptr;
+  // The name of a cookie that is ours and not for the backend: its pairs are taken out of Cookie,
+  // and a Cookie field that has no other goes whole. Empty: none.
+  std::string_view strip_cookie = {};
   // "Name: value\r\n" lines added at the end. They are written as they are.
   std::string_view extra_fields = {};
   // How the body will be framed towards the backend: kNone, kLength or kChunked.
@@ -88,6 +94,9 @@ struct ForwardResponse {
   std::string_view via_name = {};  // empty: no Via
   std::string_view date =
       {};  // an IMF-fixdate, written where the response has no Date; empty: none
+  // The route's edits; null: none. Interim responses (1xx but 101) lose what is removed and gain
+  // nothing.
+  const CompiledEdits* edits = nullptr;
   std::string_view extra_fields = {};  // "Name: value\r\n" lines added at the end
 };
 

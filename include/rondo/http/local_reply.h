@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "rondo/http/message.h"
@@ -46,6 +47,11 @@ struct FixedReply {
   bool keep_alive = false;
 };
 size_t WriteFixedReplyHead(const FixedReply& reply, char* out, size_t capacity);
+
+// "Location: TO\r\n", for the extra_fields of a redirect: made once for each snapshot, since it
+// allocates. REQUIRES: `to` has neither white space nor control characters; config/ refuses the
+// rest.
+std::string LocationField(std::string_view to);
 
 // "Not Found" for 404; "" for statuses that have no registered phrase.
 std::string_view PhraseOf(int status);
