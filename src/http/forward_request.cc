@@ -1,106 +1,18 @@
-#include <array>
-
 #include "connection_names.h"
+#include "cookie_writer.h"
 #include "head_writer.h"
+#include "request_fields.h"
 #include "rondo/http/forwarding.h"
 
 namespace rondo::http {
 namespace {
-
-// What becomes of a received field.
-enum class Fate : uint8_t {
-  kPass,
-  kDrop,        // hop-by-hop, or written anew from what the parser made of it
-  kNameable,    // passes unless Connection names it
-  kForChunked,  // passes with a chunked body
-  kExpectation,
-  kFromTrusted,  // passes from trusted peers
-  kUserAgent,    // passes; the access log wants to know where it stands
-  kReferer,
-  kMaxForwards,  // counted down where the parser has read it
-};
-
-constexpr Fate FateOf(FieldId id) {
-  switch (id) {
-    case FieldId::kOther:
-      return Fate::kNameable;
-    case FieldId::kHost:
-    case FieldId::kConnection:
-    case FieldId::kContentLength:
-    case FieldId::kTransferEncoding:
-    case FieldId::kTe:
-    case FieldId::kUpgrade:
-    case FieldId::kKeepAlive:
-    case FieldId::kProxyConnection:
-    case FieldId::kProxyAuthenticate:
-    case FieldId::kProxyAuthorization:
-    case FieldId::kProxyAuthenticationInfo:
-    case FieldId::kHttp2Settings:
-    case FieldId::kXForwardedFor:
-    case FieldId::kXForwardedProto:
-    case FieldId::kXForwardedHost:
-    case FieldId::kXRealIp:
-    case FieldId::kXRequestId:
-      return Fate::kDrop;
-    case FieldId::kTrailer:
-      return Fate::kForChunked;
-    case FieldId::kExpect:
-      return Fate::kExpectation;
-    case FieldId::kForwarded:
-      return Fate::kFromTrusted;
-    case FieldId::kUserAgent:
-      return Fate::kUserAgent;
-    case FieldId::kReferer:
-      return Fate::kReferer;
-    case FieldId::kMaxForwards:
-      return Fate::kMaxForwards;
-    // Known to be end-to-end: they pass even where Connection names them. A client must not be able
-    // to strip what the backend relies on (RFC 9110 §7.6.1 forbids to name them).
-    case FieldId::kVia:
-    case FieldId::kAccept:
-    case FieldId::kIdempotencyKey:
-    case FieldId::kCookie:
-    case FieldId::kSetCookie:
-    case FieldId::kDate:
-    case FieldId::kServer:
-    case FieldId::kAuthorization:
-    case FieldId::kWwwAuthenticate:
-    case FieldId::kContentType:
-    case FieldId::kContentEncoding:
-    case FieldId::kContentRange:
-    case FieldId::kCacheControl:
-    case FieldId::kRange:
-    case FieldId::kAge:
-    case FieldId::kExpires:
-    case FieldId::kLocation:
-    case FieldId::kRetryAfter:
-    case FieldId::kVary:
-    case FieldId::kWarning:
-    case FieldId::kPragma:
-    case FieldId::kIfMatch:
-    case FieldId::kIfNoneMatch:
-    case FieldId::kIfModifiedSince:
-    case FieldId::kIfUnmodifiedSince:
-    case FieldId::kIfRange:
-    case FieldId::kOrigin:
-    case FieldId::kTraceparent:
-    case FieldId::kCount:
-      return Fate::kPass;
-  }
-  return Fate::kDrop;
-}
-
-constexpr auto kFates = [] {
-  std::array<Fate, static_cast<size_t>(FieldId::kCount)> fates{};
-  for (size_t i = 0; i < fates.size(); ++i) fates[i] = FateOf(static_cast<FieldId>(i));
-  return fates;
-}();
 
 bool Passes(const RequestHead& head, const ForwardRequest& options, const Field& field, Fate fate) {
   switch (fate) {
     case Fate::kPass:
     case Fate::kUserAgent:
     case Fate::kReferer:
+    case Fate::kCookie:
       return true;
     case Fate::kMaxForwards:
       return head.max_forwards < 0;
@@ -123,7 +35,9 @@ bool Passes(const RequestHead& head, const ForwardRequest& options, const Field&
 
 struct Output {
   HeadWriter writer;
-  ForwardedRequest spans;
+  ForwardedRequest spans = {};
+  // What the access log asks for and the head does not have: written behind it.
+  std::string_view user_agent = {}, referer = {}, request_id = {};
 
   TextSpan Record(std::string_view text) {
     const TextSpan span{writer.offset(), static_cast<uint32_t>(text.size())};
@@ -131,6 +45,10 @@ struct Output {
     return span;
   }
 };
+
+bool TakesAway(const ForwardRequest& options, FieldId id) {
+  return options.edits != nullptr && options.edits->Drops(id);
+}
 
 void WriteRequestLine(const RequestHead& head, const ForwardRequest& options, Output& out) {
   out.spans.method = out.Record(head.method);
@@ -145,6 +63,15 @@ void WriteReceivedFields(const RequestHead& head, const ForwardRequest& options,
   for (const Field& field : head.fields) {
     const Fate fate = kFates[static_cast<size_t>(field.id)];
     if (!Passes(head, options, field, fate)) continue;
+    if (options.edits != nullptr && options.edits->Drops(field.id, field.name)) {
+      if (fate == Fate::kUserAgent) out.user_agent = field.value;
+      if (fate == Fate::kReferer) out.referer = field.value;
+      continue;
+    }
+    if (fate == Fate::kCookie && !options.strip_cookie.empty()) {
+      WriteCookieWithout(options.strip_cookie, field, out.writer);
+      continue;
+    }
     out.writer.Field(field.name, field.value);
     const uint32_t size = static_cast<uint32_t>(field.value.size());
     const TextSpan span{out.writer.offset() - size - 2, size};
@@ -195,25 +122,37 @@ std::string_view Believed(const RequestHead& head, const ForwardRequest& options
   return field != nullptr && !field->value.empty() ? field->value : own;
 }
 
+void WriteRequestId(const RequestHead& head, const ForwardRequest& options, Output& out) {
+  std::string_view id = Believed(head, options, FieldId::kXRequestId, options.request_id);
+  if (!IsValidRequestId(id)) id = options.request_id;
+  if (TakesAway(options, FieldId::kXRequestId)) {
+    out.request_id = id;
+    return;
+  }
+  out.writer.Text("X-Request-Id: ");
+  out.spans.request_id = out.Record(id);
+  out.writer.EndLine();
+}
+
 void WriteForwardedFields(const RequestHead& head, const ForwardRequest& options, Output& out) {
   HeadWriter& writer = out.writer;
-  WriteForwardedFor(head, options, writer);
-  writer.Field("X-Forwarded-Proto",
-               Believed(head, options, FieldId::kXForwardedProto, options.scheme));
+  if (!TakesAway(options, FieldId::kXForwardedFor)) WriteForwardedFor(head, options, writer);
+  if (!TakesAway(options, FieldId::kXForwardedProto)) {
+    writer.Field("X-Forwarded-Proto",
+                 Believed(head, options, FieldId::kXForwardedProto, options.scheme));
+  }
   const std::string_view host = Believed(head, options, FieldId::kXForwardedHost, head.host);
-  if (!host.empty()) writer.Field("X-Forwarded-Host", host);
+  if (!host.empty() && !TakesAway(options, FieldId::kXForwardedHost)) {
+    writer.Field("X-Forwarded-Host", host);
+  }
   const std::optional<IpAddress>& client = options.client ? options.client : options.peer;
-  if (client) {
+  if (client && !TakesAway(options, FieldId::kXRealIp)) {
     writer.Text("X-Real-IP: ");
     WriteAddress(*client, writer);
     writer.EndLine();
   }
-  std::string_view id = Believed(head, options, FieldId::kXRequestId, options.request_id);
-  if (!IsValidRequestId(id)) id = options.request_id;
-  writer.Text("X-Request-Id: ");
-  out.spans.request_id = out.Record(id);
-  writer.EndLine();
-  if (!options.via_name.empty()) {
+  WriteRequestId(head, options, out);
+  if (!options.via_name.empty() && !TakesAway(options, FieldId::kVia)) {
     writer.Text(head.minor_version == 0 ? "Via: 1.0 " : "Via: 1.1 ");
     writer.Text(options.via_name);
     writer.EndLine();
@@ -242,8 +181,19 @@ void WriteConnectionAndFraming(const RequestHead& head, const ForwardRequest& op
       writer.Text("Transfer-Encoding: chunked\r\n");
       break;
   }
+  if (options.edits != nullptr) writer.Text(options.edits->lines());
   writer.Text(options.extra_fields);
   writer.EndLine();
+}
+
+// Behind the head, for the access log: what the client sent where something else is forwarded.
+void KeepReceived(const RequestHead& head, const ForwardRequest& options, Output& out) {
+  const uint32_t begin = out.writer.offset();
+  if (!options.target.empty()) out.spans.target = out.Record(head.path_and_query);
+  if (!out.user_agent.empty()) out.spans.user_agent = out.Record(out.user_agent);
+  if (!out.referer.empty()) out.spans.referer = out.Record(out.referer);
+  if (!out.request_id.empty()) out.spans.request_id = out.Record(out.request_id);
+  out.spans.kept_bytes = out.writer.offset() - begin;
 }
 
 }  // namespace
@@ -252,7 +202,10 @@ size_t ForwardedRequestBound(const RequestHead& head, const ForwardRequest& opti
   // All fixed texts, two addresses and a length come to less than this.
   constexpr size_t kOwnBytesMax = 512;
   // A field may have come without the space behind its colon that we write.
-  return kOwnBytesMax + head.head_bytes + head.fields.size() + head.host.size() +
+  // What is kept for the log stands in the received head too, but for a request id.
+  const size_t kept = options.keep_received ? head.head_bytes + options.request_id.size() : 0;
+  const size_t set = options.edits != nullptr ? options.edits->lines().size() : 0;
+  return kOwnBytesMax + kept + set + head.head_bytes + head.fields.size() + head.host.size() +
          options.target.size() + options.scheme.size() + options.request_id.size() +
          options.via_name.size() + options.backend_host.size() + options.upgrade.size() +
          options.extra_fields.size();
@@ -260,14 +213,16 @@ size_t ForwardedRequestBound(const RequestHead& head, const ForwardRequest& opti
 
 size_t WriteForwardedRequest(const RequestHead& head, const ForwardRequest& options, char* out,
                              ForwardedRequest* spans) {
-  Output output{HeadWriter(out), {}};
+  Output output{.writer = HeadWriter(out)};
   WriteRequestLine(head, options, output);
   WriteReceivedFields(head, options, output);
   WriteMaxForwards(head, output.writer);
   WriteForwardedFields(head, options, output);
   WriteConnectionAndFraming(head, options, output.writer);
+  const size_t size = output.writer.size();
+  if (options.keep_received) KeepReceived(head, options, output);
   if (spans != nullptr) *spans = output.spans;
-  return output.writer.size();
+  return size;
 }
 
 std::string_view ChooseUpgrade(const RequestHead& head, std::span<const std::string> allowed) {
@@ -283,26 +238,6 @@ std::string_view ChooseUpgrade(const RequestHead& head, std::span<const std::str
     }
   }
   return {};
-}
-
-void MakeRequestId(uint64_t a, uint64_t b, char out[32]) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  for (int i = 0; i < 16; ++i) {
-    out[i] = kDigits[(a >> (60 - 4 * i)) & 15];
-    out[16 + i] = kDigits[(b >> (60 - 4 * i)) & 15];
-  }
-}
-
-bool IsValidRequestId(std::string_view id) {
-  constexpr size_t kSizeMax = 128;
-  if (id.empty() || id.size() > kSizeMax) return false;
-  for (char c : id) {
-    const bool alphanumeric =
-        (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (!alphanumeric && std::string_view("-_.~:+/=@").find(c) == std::string_view::npos)
-      return false;
-  }
-  return true;
 }
 
 }  // namespace rondo::http

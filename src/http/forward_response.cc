@@ -23,11 +23,16 @@ constexpr uint64_t kDropped = [] {
   return bits;
 }();
 
+bool TakesAway(const ForwardResponse& options, FieldId id) {
+  return options.edits != nullptr && options.edits->Drops(id);
+}
+
 void WriteReceivedFields(const ResponseHead& head, const ForwardResponse& options,
                          HeadWriter& writer) {
   for (const Field& field : head.fields) {
     if ((kDropped >> static_cast<unsigned>(field.id) & 1) != 0) continue;
     if (field.id == FieldId::kTrailer && options.framing != Framing::kChunked) continue;
+    if (options.edits != nullptr && options.edits->Drops(field.id, field.name)) continue;
     if (field.id == FieldId::kOther && head.connection_names_fields &&
         IsNamedByConnection(head.fields, field.name)) {
       continue;
@@ -95,7 +100,8 @@ Framing ResponseFraming(const ResponseHead& head, int client_minor_version) {
 size_t ForwardedResponseBound(const ResponseHead& head, const ForwardResponse& options) {
   // The status line, and all fixed texts and numbers of ours, come to less than this.
   constexpr size_t kOwnBytesMax = 256;
-  return kOwnBytesMax + head.head_bytes + head.fields.size() + options.via_name.size() +
+  const size_t set = options.edits != nullptr ? options.edits->lines().size() : 0;
+  return kOwnBytesMax + set + head.head_bytes + head.fields.size() + options.via_name.size() +
          options.date.size() + options.extra_fields.size();
 }
 
@@ -107,7 +113,7 @@ size_t WriteForwardedResponse(const ResponseHead& head, const ForwardResponse& o
   writer.Text(head.reason_phrase);
   writer.EndLine();
   WriteReceivedFields(head, options, writer);
-  if (!options.via_name.empty()) {
+  if (!options.via_name.empty() && !TakesAway(options, FieldId::kVia)) {
     writer.Text(head.minor_version == 0 ? "Via: 1.0 " : "Via: 1.1 ");
     writer.Text(options.via_name);
     writer.EndLine();
@@ -116,11 +122,14 @@ size_t WriteForwardedResponse(const ResponseHead& head, const ForwardResponse& o
     writer.Text("Connection: upgrade\r\n");
     writer.Field("Upgrade", head.upgrade);
   } else if (!head.interim()) {
-    if (!options.date.empty() && !head.known.Has(FieldId::kDate))
+    if (!options.date.empty() && !head.known.Has(FieldId::kDate) &&
+        !TakesAway(options, FieldId::kDate)) {
       writer.Field("Date", options.date);
+    }
     WriteFraming(head, options, writer);
     WriteConnection(options, writer);
   }
+  if (options.edits != nullptr && !head.interim()) writer.Text(options.edits->lines());
   writer.Text(options.extra_fields);
   writer.EndLine();
   return writer.size();

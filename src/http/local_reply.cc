@@ -1,6 +1,7 @@
 #include "rondo/http/local_reply.h"
 
 #include "head_writer.h"
+#include "rondo/base/check.h"
 
 namespace rondo::http {
 namespace {
@@ -186,6 +187,14 @@ size_t WriteFixedReplyHead(const FixedReply& reply, char* out, size_t capacity) 
   WriteConnection(reply.close, reply.keep_alive, writer);
   writer.EndLine();
   return writer.size();
+}
+
+std::string LocationField(std::string_view to) {
+  for (char c : to) RONDO_CHECK(static_cast<uint8_t>(c) > ' ' && c != 0x7f);
+  std::string field = "Location: ";
+  field += to;
+  field += "\r\n";
+  return field;
 }
 
 }  // namespace rondo::http

@@ -36,6 +36,9 @@ struct ForwardRequest {
   // The name of a cookie that is ours and not for the backend: its pairs are taken out of Cookie,
   // and a Cookie field that has no other goes whole. Empty: none.
   std::string_view strip_cookie = {};
+  // What the client sent of target, User-Agent and Referer, and the request id, are written behind
+  // the head where the route forwards others or none, so that the log can tell.
+  bool keep_received = false;
   // "Name: value\r\n" lines added at the end. They are written as they are.
   std::string_view extra_fields = {};
   // How the body will be framed towards the backend: kNone, kLength or kChunked.
@@ -50,10 +53,13 @@ struct TextSpan {
   std::string_view In(const char* text) const { return {text + offset, size}; }
 };
 struct ForwardedRequest {
+  // As forwarded; as received with keep_received.
   TextSpan method, target, host, request_id, user_agent, referer;
+  // How many bytes behind the head were written that spans point to; 0 without keep_received.
+  uint32_t kept_bytes = 0;
 };
 
-// At most this many bytes are written for the request. O(1).
+// At most this many bytes are written for the request, with those behind its head. O(1).
 size_t ForwardedRequestBound(const RequestHead& head, const ForwardRequest& options);
 
 // Writes an HTTP/1.1 request head to `out`, which has room for ForwardedRequestBound() bytes, and
