@@ -8,10 +8,19 @@
 
 namespace rondo::balance {
 
-enum class PolicyKind : uint8_t { kRoundRobin, kLeastConnections, kIpHash };
+enum class PolicyKind : uint8_t {
+  kRoundRobin,
+  kLeastConnections,
+  kIpHash,
+  kConsistentHash,
+  kRandomTwo,
+  kPeakEwma,
+};
 
-inline constexpr std::array kPolicyKinds = {PolicyKind::kRoundRobin, PolicyKind::kLeastConnections,
-                                            PolicyKind::kIpHash};
+inline constexpr std::array kPolicyKinds = {
+    PolicyKind::kRoundRobin,     PolicyKind::kLeastConnections, PolicyKind::kIpHash,
+    PolicyKind::kConsistentHash, PolicyKind::kRandomTwo,        PolicyKind::kPeakEwma,
+};
 
 constexpr std::string_view PolicyName(PolicyKind kind) {
   switch (kind) {
@@ -21,6 +30,12 @@ constexpr std::string_view PolicyName(PolicyKind kind) {
       return "least_connections";
     case PolicyKind::kIpHash:
       return "ip_hash";
+    case PolicyKind::kConsistentHash:
+      return "consistent_hash";
+    case PolicyKind::kRandomTwo:
+      return "random_two";
+    case PolicyKind::kPeakEwma:
+      return "peak_ewma";
   }
   return {};
 }
