@@ -321,7 +321,10 @@ void Exchange::ResetForNext() {
   held_body_.Reset();
   route_ = nullptr;
   upstream_ = nullptr;
-  asks_upgrade_ = false;
+  // What is said of a head that never becomes whole must not follow the request before.
+  minor_version_ = 1;
+  keep_alive_ = is_head_ = asks_upgrade_ = false;
+  reply_format_ = http::ReplyFormat::kJson;
   initial_body_ = {};
   received_bytes_ = 0;
   body_held_ = true;
