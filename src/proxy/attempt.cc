@@ -84,7 +84,7 @@ rt::Task<bool> Exchange::Connect(upstream::WorkerBackend& backend) {
   backend_ = result.connection;
   if (backend_ != nullptr) co_return true;
   FailConnect(result.error);
-  upstream_->MarkTried(picks_, backend, failure_.refused);
+  MarkTried(backend, failure_.refused);
   lease_.Reset();
   co_return false;
 }
@@ -267,9 +267,22 @@ void Exchange::FailToClient(int32_t result) {
   }
 }
 
+void Exchange::MarkTried(const upstream::WorkerBackend& backend, bool refused) {
+  if (picks_ == nullptr) {
+    picks_ = new (frames().Allocate(sizeof(upstream::PickState))) upstream::PickState();
+  }
+  upstream::WorkerUpstream::MarkTried(*picks_, backend, refused);
+}
+
+void Exchange::ForgetPicks() {
+  if (picks_ == nullptr) return;
+  picks_->~PickState();
+  frames().Free(std::exchange(picks_, nullptr), sizeof(upstream::PickState));
+}
+
 // The connection cannot be used again.
 void Exchange::GiveUpBackend() {
-  if (failure_) upstream_->MarkTried(picks_, *lease_.backend(), false);
+  if (failure_) MarkTried(*lease_.backend(), false);
   upstream_->Close(*std::exchange(backend_, nullptr));
   lease_.Reset();
   response_input_.Reset();

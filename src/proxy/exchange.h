@@ -92,6 +92,8 @@ class Exchange {
   rt::Task<HeadProgress> PassInterims();
   void AddInitialBody(rt::Sender& sender);
   void GiveUpBackend();
+  void MarkTried(const upstream::WorkerBackend& backend, bool refused);
+  void ForgetPicks();
   void Fail(int status, const char* reason, Stage stage);
   void FailConnect(int error);
   void FailReceive(int32_t received);
@@ -159,7 +161,7 @@ class Exchange {
   char request_chunk_[http::kChunkHeadMax];
 
   // The backend.
-  upstream::PickState picks_;
+  upstream::PickState* picks_ = nullptr;  // made with the first failure
   upstream::Lease lease_;
   upstream::BackendConnection* backend_ = nullptr;
   std::string_view backend_id_;  // of the last one tried; lives in the snapshot
