@@ -90,6 +90,7 @@ class Exchange {
   HeadProgress TakeResponseBytes(int32_t received);
   HeadProgress ParseResponseHead();
   rt::Task<HeadProgress> PassInterims();
+  void ResumeResponseWait(Instant due);
   void AddInitialBody(rt::Sender& sender);
   void GiveUpBackend();
   void MarkTried(const upstream::WorkerBackend& backend, bool refused);
