@@ -1,6 +1,6 @@
 # make run    sets everything up, builds, and shows Rondo balancing three backends (ARGS=--once: then stops)
 # make test   sets everything up, builds, and runs every test
-# make bench  Rondo beside nginx and HAProxy under the same load, in one run (docs/benchmarks.md)
+# make bench  sets everything up and puts Rondo beside nginx and HAProxy under the same load, in one run (docs/benchmarks.md)
 BUILD ?= build
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS = -G Ninja -DCMAKE_BUILD_TYPE=Release
@@ -22,6 +22,10 @@ run: $(BUILD)/rondo
 
 test: setup
 	@tests/run.sh
+
+bench: $(BUILD)/rondo
+	@.ci/setup bench
+	@bench/run
 
 clean:
 	rm -rf build build-*

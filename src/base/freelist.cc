@@ -28,6 +28,20 @@ void* Freelist::AllocateSlow(size_t size) {
   return block;
 }
 
+void Freelist::TrimUnused() {
+  for (size_t index = 0; index < kClasses; ++index) {
+    for (; unused_[index] > 0; --unused_[index]) {
+      Block* block = heads_[index];
+      heads_[index] = block->next;
+      --kept_[index];
+      kept_bytes_ -= (index + 1) * kStep;
+      UnpoisonMemory(block, (index + 1) * kStep);
+      std::free(block);
+    }
+    unused_[index] = kept_[index];
+  }
+}
+
 void Freelist::FreeSlow(void* block) { std::free(block); }
 
 }  // namespace rondo

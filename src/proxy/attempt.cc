@@ -84,7 +84,7 @@ rt::Task<bool> Exchange::Connect(upstream::WorkerBackend& backend) {
   backend_ = result.connection;
   if (backend_ != nullptr) co_return true;
   FailConnect(result.error);
-  upstream_->MarkTried(picks_, backend, failure_.refused);
+  MarkTried(backend, failure_.refused);
   lease_.Reset();
   co_return false;
 }
@@ -202,12 +202,17 @@ rt::Task<Exchange::HeadProgress> Exchange::PassInterims() {
       response_block_.set_size(http::WriteForwardedResponse(head, options, response_block_.data()));
       response_input_.Consume(head.head_bytes);
       client_sender_.Add(response_block_.data(), response_block_.size());
+      const Instant due = client_.deadline.at();
+      const Duration idle = upstream_->settings().timeouts.idle;
+      client_sender_.WatchProgress(&client_.deadline, idle);
+      client_.deadline.Set(worker_.loop().Now() + idle);
       const int32_t result = co_await client_sender_.Send(client_.token);
       sent_bytes_ += client_sender_.sent();
       if (result < 0) {
         FailToClient(result);
         co_return HeadProgress::kFailed;
       }
+      ResumeResponseWait(due);
     } else {
       response_input_.Consume(head.head_bytes);
     }
@@ -215,6 +220,18 @@ rt::Task<Exchange::HeadProgress> Exchange::PassInterims() {
     progress = ParseResponseHead();
   }
   co_return progress;
+}
+
+// The wait for the final head goes on as it was before the client had to take an interim one.
+void Exchange::ResumeResponseWait(Instant due) {
+  if (upload_ == Upload::kRunning) {
+    client_.deadline.Clear();
+  } else if (due != kNever) {
+    client_.deadline.Set(due);
+  } else {
+    // The upload came to its end meanwhile.
+    client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.response);
+  }
 }
 
 // The backend ended before a whole head had come.
@@ -267,9 +284,22 @@ void Exchange::FailToClient(int32_t result) {
   }
 }
 
+void Exchange::MarkTried(const upstream::WorkerBackend& backend, bool refused) {
+  if (picks_ == nullptr) {
+    picks_ = new (frames().Allocate(sizeof(upstream::PickState))) upstream::PickState();
+  }
+  upstream::WorkerUpstream::MarkTried(*picks_, backend, refused);
+}
+
+void Exchange::ForgetPicks() {
+  if (picks_ == nullptr) return;
+  picks_->~PickState();
+  frames().Free(std::exchange(picks_, nullptr), sizeof(upstream::PickState));
+}
+
 // The connection cannot be used again.
 void Exchange::GiveUpBackend() {
-  if (failure_) upstream_->MarkTried(picks_, *lease_.backend(), false);
+  if (failure_) MarkTried(*lease_.backend(), false);
   upstream_->Close(*std::exchange(backend_, nullptr));
   lease_.Reset();
   response_input_.Reset();

@@ -18,6 +18,7 @@ Exchange::Exchange(ClientConnection& client)
 }
 
 Exchange::~Exchange() {
+  ForgetPicks();
   RONDO_CHECK(backend_ == nullptr);
   RONDO_CHECK(large_ == nullptr && request_large_ == nullptr);
 }
@@ -237,13 +238,14 @@ After Exchange::Finish() {
   }
   // While draining only where the answer said so: a client that was not told may send another request.
   if (!keep_alive_ || close_after_ || upload_ != Upload::kDone) return After::kLinger;
-  ResetForNext();
-  if (!input_.empty()) return After::kNextRequest;
-  if (client_.receiver.ready() && client_.receiver.held_result() > 0) {
-    input_.Append(client_.receiver.TakeBuffer(), frames());
+  // What was received of this request's body goes; what is behind it is the next request.
+  input_.Consume(std::exchange(input_consumed_, 0));
+  const rt::Receiver& receiver = client_.receiver;
+  if (!input_.empty() || (receiver.ready() && receiver.held_result() > 0)) {
+    ResetForNext();
     return After::kNextRequest;
   }
-  return client_.receiver.ready() ? After::kClose : After::kKeepAlive;
+  return receiver.ready() ? After::kClose : After::kKeepAlive;
 }
 
 void Exchange::Account() {
@@ -312,8 +314,6 @@ TunnelLog* Exchange::MakeTunnelLog() {
 }
 
 void Exchange::ResetForNext() {
-  // What was received of this request's body goes; what is behind it is the next request.
-  input_.Consume(std::exchange(input_consumed_, 0));
   input_.ReleaseIfEmpty();
   request_block_.Reset();
   response_block_.Reset();
@@ -321,12 +321,15 @@ void Exchange::ResetForNext() {
   held_body_.Reset();
   route_ = nullptr;
   upstream_ = nullptr;
-  asks_upgrade_ = false;
+  // What is said of a head that never becomes whole must not follow the request before.
+  minor_version_ = 1;
+  keep_alive_ = is_head_ = asks_upgrade_ = false;
+  reply_format_ = http::ReplyFormat::kJson;
   initial_body_ = {};
   received_bytes_ = 0;
   body_held_ = true;
   upload_refusal_ = http::Refusal{};
-  picks_ = upstream::PickState();
+  ForgetPicks();
   backend_id_ = {};
   failure_ = Failure{};
   retries_ = 0;

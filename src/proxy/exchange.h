@@ -90,8 +90,11 @@ class Exchange {
   HeadProgress TakeResponseBytes(int32_t received);
   HeadProgress ParseResponseHead();
   rt::Task<HeadProgress> PassInterims();
+  void ResumeResponseWait(Instant due);
   void AddInitialBody(rt::Sender& sender);
   void GiveUpBackend();
+  void MarkTried(const upstream::WorkerBackend& backend, bool refused);
+  void ForgetPicks();
   void Fail(int status, const char* reason, Stage stage);
   void FailConnect(int error);
   void FailReceive(int32_t received);
@@ -159,7 +162,7 @@ class Exchange {
   char request_chunk_[http::kChunkHeadMax];
 
   // The backend.
-  upstream::PickState picks_;
+  upstream::PickState* picks_ = nullptr;  // made with the first failure
   upstream::Lease lease_;
   upstream::BackendConnection* backend_ = nullptr;
   std::string_view backend_id_;  // of the last one tried; lives in the snapshot

@@ -57,21 +57,22 @@ void Worker::Tick() {
 
 // A burst leaves memory behind: look again a while after it, and only then, so that an idle worker sleeps.
 void Worker::WatchMemory() {
-  const size_t held = engine_.buffers().buffers_out();
-  if (held <= buffers_peak_) return;
-  buffers_peak_ = held;
-  if (held > kWarmBuffers && !memory_timer_.armed()) {
+  buffers_peak_ = std::max(buffers_peak_, engine_.buffers().buffers_out());
+  if (memory_timer_.armed()) return;
+  if (buffers_peak_ > kWarmBuffers || frames().kept_bytes() > kWarmBytes) {
     loop_.wheel().Arm(memory_timer_, loop_.Now() + kTrimAfter);
   }
 }
 
 void Worker::OnMemoryTimer(io::Timer& timer) {
   Worker& self = static_cast<MemoryTimer&>(timer).worker;
-  const size_t held = self.engine_.buffers().buffers_out();
-  const bool still_busy = held > kWarmBuffers;
-  self.engine_.buffers().Trim(std::max(kWarmBuffers, self.buffers_peak_ / 2));
-  self.buffers_peak_ = held;
-  if (still_busy) self.loop_.wheel().Arm(timer, self.loop_.Now() + kTrimAfter);
+  const size_t peak = std::exchange(self.buffers_peak_, self.engine_.buffers().buffers_out());
+  self.engine_.buffers().Trim(std::max(kWarmBuffers, peak));
+  self.frames().TrimUnused();
+  // Once more while something is left to give back; then the worker may sleep.
+  if (peak > kWarmBuffers || self.frames().kept_bytes() > kWarmBytes) {
+    self.loop_.wheel().Arm(timer, self.loop_.Now() + kTrimAfter);
+  }
 }
 
 void Worker::RequestPhase(Phase phase) {
@@ -102,8 +103,9 @@ void Worker::CheckFinished() {
     open += upstream->connections();
   }
   if (open > 0) return;
-  // Where the log cannot be handed over, its timer tries again, until the grace is over.
-  finished_ = access_log_.Flush() || phase_ == Phase::kCancelling;
+  // Where the log cannot be handed over (nobody reads it), its timer tries again, but not for ever.
+  if (log_until_ == kNever) log_until_ = loop_.Now() + kLogPatience;
+  finished_ = access_log_.Flush() || phase_ == Phase::kCancelling || loop_.Now() >= log_until_;
 }
 
 void Worker::Accepted(int fd, size_t listener) {

@@ -43,20 +43,22 @@ WorkerUpstream::WorkerUpstream(rt::Loop& loop, std::shared_ptr<const UpstreamCon
 
 WorkerUpstream::~WorkerUpstream() { RONDO_CHECK(connections_ == 0); }
 
-WorkerBackend* WorkerUpstream::Pick(uint64_t key, PickState& state) {
+WorkerBackend* WorkerUpstream::Pick(uint64_t key, PickState* state) {
+  static const balance::Tried kNothing;
   const balance::PickContext context{key, loop_.Now()};
   for (int round = 0; round < 2; ++round) {
     if (primary_policy_ != nullptr) {
-      const size_t member = primary_policy_->Pick(context, state.primary);
+      const size_t member = primary_policy_->Pick(context, state ? state->primary : kNothing);
       if (member != balance::Policy::kNone) return primaries_[member];
     }
     if (backup_policy_ != nullptr) {
-      const size_t member = backup_policy_->Pick(context, state.backup);
+      const size_t member = backup_policy_->Pick(context, state ? state->backup : kNothing);
       if (member != balance::Policy::kNone) return backups_[member];
     }
     // All were tried. Those that failed in another way than refusing may be tried once more.
-    state.primary = state.primary_refused;
-    state.backup = state.backup_refused;
+    if (state == nullptr) return nullptr;
+    state->primary = state->primary_refused;
+    state->backup = state->backup_refused;
   }
   return nullptr;
 }

@@ -78,7 +78,8 @@ class AccessLog(EndToEnd):
     def test_stdout_that_nobody_reads_stops_neither_the_requests_nor_the_end(self):
         reader, writer = os.pipe()
         self.addCleanup(os.close, reader)
-        rondo = self.rondo(one_route(self.backend().address), access="stdout", stdout=writer)
+        rondo = self.rondo(one_route(self.backend().address), access="stdout", stdout=writer,
+                           process="shutdown_grace: 1s")
         os.close(writer)
         client = self.client(rondo)
         for _ in range(600):  # about three times what a pipe holds

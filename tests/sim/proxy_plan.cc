@@ -36,6 +36,51 @@ std::string RequestPlan::WriteHead() const {
   return head;
 }
 
+namespace {
+
+std::string TextOf(const BodyPlan& body) {
+  constexpr const char* kModes[] = {"none", "length", "chunked", "until_close"};
+  return absl::StrCat(kModes[static_cast<int>(body.mode)], "=", body.bytes,
+                      body.trailer ? "+trailer" : "");
+}
+
+std::string TextOf(const AnswerPlan& answer) {
+  constexpr const char* kKinds[] = {"whole",  "close_at_once", "reset_at_once",
+                                    "never",  "garbage",       "truncated",
+                                    "resets", "stalls",        "unasked_101"};
+  std::string text = absl::StrCat(" [", kKinds[static_cast<int>(answer.kind)], " ", answer.status,
+                                  " 1.", answer.minor_version, " ", TextOf(answer.body));
+  if (answer.kind != AnswerKind::kWhole) absl::StrAppend(&text, " cut=", answer.cut);
+  if (answer.early) text += " early";
+  if (answer.says_close) text += " says_close";
+  if (answer.closes_silently) text += " closes_silently";
+  if (answer.extra_bytes) text += " extra_bytes";
+  if (answer.piece > 0) absl::StrAppend(&text, " piece=", answer.piece);
+  if (answer.tunnel_cut != SIZE_MAX) absl::StrAppend(&text, " tunnel_cut=", answer.tunnel_cut);
+  for (const int interim : answer.interims) absl::StrAppend(&text, " ", interim);
+  return text + "]";
+}
+
+}  // namespace
+
+std::string RequestPlan::ToString() const {
+  std::string text = absl::StrCat(number, ": ", method, " 1.", minor_version, " ", TextOf(body));
+  if (!wants_keep_alive) text += " closes";
+  if (expects_continue) text += " expects";
+  if (kind == RequestKind::kUpgrade) {
+    absl::StrAppend(&text, " tunnel=", tunnel_bytes, " early=", tunnel_early,
+                    " end=", static_cast<int>(tunnel_end));
+  }
+  if (fault != ClientFault::kNone) {
+    absl::StrAppend(&text, " fault=", static_cast<int>(fault), " cut=", cut);
+  }
+  if (piece > 0) absl::StrAppend(&text, " piece=", piece);
+  if (!malformed.empty())
+    absl::StrAppend(&text, " ", malformed.substr(0, malformed.find("\r\n\r")));
+  for (const AnswerPlan& answer : answers) text += TextOf(answer);
+  return text;
+}
+
 RequestPlan* Scene::Find(const std::string& number) {
   if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos) return nullptr;
   const size_t at = std::stoul(number);

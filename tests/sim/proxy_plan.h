@@ -16,13 +16,13 @@ namespace rondo::sim {
 // How one attempt at a request ends on the backend's side.
 enum class AnswerKind : uint8_t {
   kWhole,
-  kCloseAtOnce,   // on the request's head
+  kCloseAtOnce,  // on the request's head
   kResetAtOnce,
-  kNever,         // says nothing
-  kGarbage,       // what is not HTTP
-  kTruncated,     // closes behind `cut` bytes of the answer
-  kResetInside,   // resets there
-  kStallInside,   // says nothing more there
+  kNever,        // says nothing
+  kGarbage,      // what is not HTTP
+  kTruncated,    // closes behind `cut` bytes of the answer
+  kResetInside,  // resets there
+  kStallInside,  // says nothing more there
   kUnasked101,
 };
 
@@ -39,8 +39,8 @@ struct AnswerPlan {
   int keepalive_hint = -1;
   size_t cut = 0;
   Duration delay{};
-  size_t piece = 0;  // bytes at a time; 0: all at once
-  Duration pause{};  // between pieces
+  size_t piece = 0;              // bytes at a time; 0: all at once
+  Duration pause{};              // between pieces
   size_t tunnel_cut = SIZE_MAX;  // a tunnel: closes when that many bytes were echoed
   bool tunnel_reset = false;     // or resets
 };
@@ -50,7 +50,7 @@ enum class RequestKind : uint8_t { kForward, kFixed, kNoRoute, kMalformed, kUpgr
 // What a client does instead of sending and reading all.
 enum class ClientFault : uint8_t {
   kNone,
-  kCloseInside,   // behind `cut` bytes of the request
+  kCloseInside,  // behind `cut` bytes of the request
   kResetInside,
   kStallInside,
   kHalfClose,     // when the request is sent; still wants the answer
@@ -70,7 +70,7 @@ struct Outcome {
   bool by_backend = false;
   int attempt = 0;  // whose answer it was
   std::string reason;
-  Instant sent{};   // its first byte
+  Instant sent{};  // its first byte
   Instant ended{};
   size_t tunnel_echoed = 0;
 };
@@ -110,14 +110,16 @@ struct RequestPlan {
   // No fault of the client's, and none of any attempt's answer.
   bool is_clean() const;
   std::string WriteHead() const;
+  // One line on all that is not as usual.
+  std::string ToString() const;
 };
 
 struct ConnectionPlan {
   SocketAddress address;
   Duration start{};
   std::vector<RequestPlan*> requests;
-  size_t depth = 1;         // requests sent ahead of answers
-  size_t read_bytes = 0;    // 0: at full speed
+  size_t depth = 1;       // requests sent ahead of answers
+  size_t read_bytes = 0;  // 0: at full speed
   Duration read_pause{};
 };
 

@@ -14,7 +14,7 @@ class Freelist {
  public:
   static constexpr size_t kStep = 64;           // bytes between size classes
   static constexpr size_t kBlockMax = 8 * 1024; // larger blocks go straight to malloc
-  static constexpr size_t kKeptBytesMax = 256 * 1024;  // kept for each class; what is over goes back to malloc
+  static constexpr size_t kKeptBytesMax = 8 * 1024 * 1024;
 
   Freelist() = default;
   Freelist(const Freelist&) = delete;
@@ -31,7 +31,8 @@ class Freelist {
         Block* block = head;
         head = block->next;
         UnpoisonMemory(block, RoundUp(size));
-        --kept_[index];
+        if (--kept_[index] < unused_[index]) unused_[index] = kept_[index];
+        kept_bytes_ -= (index + 1) * kStep;
         return block;
       }
     }
@@ -46,6 +47,7 @@ class Freelist {
       kept->next = heads_[index];
       heads_[index] = kept;
       ++kept_[index];
+      kept_bytes_ += (index + 1) * kStep;
       PoisonMemory(kept + 1, (index + 1) * kStep - sizeof(Block));
       return;
     }
@@ -55,6 +57,11 @@ class Freelist {
   static constexpr size_t RoundUp(size_t size) {
     return size > kBlockMax ? size : (size + kStep - 1) / kStep * kStep;
   }
+
+  // Gives those blocks back to malloc that were kept but not needed since the last call: the memory of a
+  // burst goes after two calls, that of a steady load stays. O(blocks freed).
+  void TrimUnused();
+  size_t kept_bytes() const { return kept_bytes_; }
 
   size_t blocks_out() const { return blocks_out_; }
   // How often Allocate had to ask malloc; on the steady path this stands still.
@@ -71,6 +78,8 @@ class Freelist {
 
   std::array<Block*, kClasses> heads_{};
   std::array<uint32_t, kClasses> kept_{};
+  std::array<uint32_t, kClasses> unused_{};  // the least that kept_ was since the last TrimUnused
+  size_t kept_bytes_ = 0;
   size_t blocks_out_ = 0;
   uint64_t allocations_ = 0;
 };

@@ -87,8 +87,11 @@ class Worker {
   void Add(Tunnel& tunnel);
   void Removed(Tunnel& tunnel);
 
+  // How long a finished worker waits for its access log to be taken.
+  static constexpr Duration kLogPatience = std::chrono::seconds(1);
   // Receive buffers that stay warm; those beyond are given back to the kernel some time after a burst.
   static constexpr size_t kWarmBuffers = 128;
+  static constexpr size_t kWarmBytes = 1024 * 1024;  // of the freelist, likewise
   static constexpr Duration kTrimAfter = std::chrono::seconds(10);
   // Large buffers for long bodies.
   static constexpr size_t kLargeBytes = 256 * 1024;
@@ -137,6 +140,7 @@ class Worker {
   int64_t date_second_ = -1;
   std::atomic<Phase> requested_{Phase::kServing};
   Phase phase_ = Phase::kServing;
+  Instant log_until_ = kNever;  // once everything else has ended
   bool finished_ = false;
 };
 

@@ -115,9 +115,10 @@ class WorkerUpstream {
 
   // The backend for a request with this hash key, or nothing where none is left to try: first those not tried
   // yet, backups only when no other is left, then those that failed otherwise than by refusing.
-  WorkerBackend* Pick(uint64_t key, PickState& state);
+  // `state` null: nothing was tried.
+  WorkerBackend* Pick(uint64_t key, PickState* state);
   // `refused`: it would not take a connection.
-  void MarkTried(PickState& state, const WorkerBackend& backend, bool refused);
+  static void MarkTried(PickState& state, const WorkerBackend& backend, bool refused);
 
   // The warmest idle connection that is fit for another request, or nothing. `idle_less_than`: one that was
   // idle longer is left alone.
