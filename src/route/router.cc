@@ -6,6 +6,7 @@
 #include "rondo/base/check.h"
 #include "rondo/route/normalise.h"
 #include "route/host_name.h"
+#include "route/predicates.h"
 
 namespace rondo::route {
 namespace {
@@ -35,67 +36,140 @@ std::string CheckPath(std::string_view path) {
   return "no request can have this path, it would be refused: " + std::string(result.reason);
 }
 
-// The smallest of `indices` that is at least `from`, where it is less than `best`.
-size_t Earlier(const std::vector<uint32_t>& indices, size_t from, size_t best) {
-  if (indices.empty() || indices.front() >= best || indices.back() < from) return best;
-  if (indices.front() >= from) return indices.front();
-  return std::min<size_t>(best, *std::ranges::lower_bound(indices, from));
+std::string CheckNames(const RouteMatch& match) {
+  for (const std::string& method : match.methods) {
+    if (!http::IsToken(method)) return "a method must be a token, such as `GET`";
+  }
+  for (const ValueMatch& header : match.headers) {
+    if (!http::IsToken(header.name)) return "the name of a header must be a token";
+  }
+  for (const ValueMatch& cookie : match.cookies) {
+    if (!http::IsToken(cookie.name)) return "the name of a cookie must be a token";
+  }
+  for (const ValueMatch& parameter : match.query) {
+    if (parameter.name.empty()) return "a query parameter must have a name";
+  }
+  return {};
+}
+
+std::string CheckPatterns(const RouteMatch& match) {
+  if (!match.path_regex.empty()) {
+    if (std::string problem = CheckRegex(match.path_regex); !problem.empty()) {
+      return "path_regex " + problem;
+    }
+  }
+  for (const auto* values : {&match.headers, &match.cookies, &match.query}) {
+    for (const ValueMatch& value : *values) {
+      if (value.kind != ValueMatch::Kind::kRegex) continue;
+      if (std::string problem = CheckRegex(value.text); !problem.empty()) {
+        return "what `" + value.name + "` must be " + problem;
+      }
+    }
+  }
+  return {};
 }
 
 }  // namespace
 
+std::string CheckRegex(std::string_view pattern) {
+  std::string problem;
+  Regex::Compile(pattern, problem);
+  return problem;
+}
+
 std::string CheckMatch(const RouteMatch& match) {
   for (std::string problem :
-       {CheckHost(match.host), CheckPath(match.path), CheckPath(match.path_prefix)}) {
+       {CheckHost(match.host), CheckPath(match.path), CheckPath(match.path_prefix),
+        CheckNames(match), CheckPatterns(match)}) {
     if (!problem.empty()) return problem;
   }
   return {};
 }
 
-Router::Router(const std::vector<RouteMatch>& routes) : size_(routes.size()) {
+Router::Router() = default;
+Router::Router(Router&&) noexcept = default;
+Router& Router::operator=(Router&&) noexcept = default;
+Router::~Router() = default;
+
+Router::Router(const std::vector<RouteMatch>& routes) : size_(routes.size()), routes_(routes) {
   RONDO_CHECK(routes.size() < UINT32_MAX);
+  if (std::ranges::any_of(routes, AsksForMore)) {
+    predicates_ = std::make_unique<Predicates>(routes.size());
+  }
   for (size_t i = 0; i < routes.size(); ++i) {
-    if (CheckMatch(routes[i]).empty()) AddRoute(static_cast<uint32_t>(i), routes[i]);
+    if (!CheckMatch(routes[i]).empty()) continue;
+    AddRoute(static_cast<uint32_t>(i), routes[i]);
+    if (predicates_ != nullptr) predicates_->Add(i, routes[i]);
   }
 }
 
-size_t Router::Match(std::string_view host, std::string_view path, size_t from) const {
+// One search: what is asked, and the best answer so far.
+struct Router::Seeker {
+  const RequestView& request;
+  const Predicates* predicates;  // null: nothing beyond host and path is asked by anyone
+  MatchScratch& scratch;
+  size_t from;
   size_t best = kNone;
-  if (any_host_ != kNoNode) best = MatchTree(any_host_, path, from, best);
-  if (hosts_.empty() && wildcards_.empty()) return best;
 
-  const HostName name(host);
+  // Takes the first of `indices` (ascending, of routes whose host and path hold) that is at least
+  // `from`, less than `best`, and whose predicates hold.
+  void Consider(const RouteIndices& indices) {
+    if (indices.empty() || indices.front() >= best || indices.back() < from) return;
+    auto next = indices.front() >= from ? indices.begin() : std::ranges::lower_bound(indices, from);
+    for (; next != indices.end() && *next < best; ++next) {
+      if (predicates == nullptr || predicates->Holds(*next, request, scratch)) {
+        best = *next;
+        return;
+      }
+    }
+  }
+};
+
+size_t Router::Match(std::string_view host, std::string_view path, size_t from) const {
+  MatchScratch scratch;
+  return Match({.host = host, .path = path}, scratch, from);
+}
+
+size_t Router::Match(const RequestView& request, MatchScratch& scratch, size_t from) const {
+  if (predicates_ != nullptr) predicates_->Begin(scratch);
+  Seeker seeker{
+      .request = request, .predicates = predicates_.get(), .scratch = scratch, .from = from};
+  if (any_host_ != kNoNode) MatchTree(any_host_, seeker);
+  if (hosts_.empty() && wildcards_.empty()) return seeker.best;
+
+  const HostName name(request.host);
   const std::string_view text = name.text();
   if (const auto found = hosts_.find(text); found != hosts_.end()) {
-    best = MatchTree(found->second, path, from, best);
+    MatchTree(found->second, seeker);
   }
-  if (wildcards_.empty()) return best;
+  if (wildcards_.empty()) return seeker.best;
   // Each dot that has a label in front of it begins a suffix that a wildcard may be about. From the
   // left, so that suffixes longer than any wildcard are passed over without being hashed.
   size_t dot = text.size() > wildcard_bytes_max_ ? text.size() - wildcard_bytes_max_ : 1;
   for (dot = text.find('.', dot); dot != std::string_view::npos; dot = text.find('.', dot + 1)) {
     const auto found = wildcards_.find(text.substr(dot));
-    if (found != wildcards_.end()) best = MatchTree(found->second, path, from, best);
+    if (found != wildcards_.end()) MatchTree(found->second, seeker);
   }
-  return best;
+  return seeker.best;
 }
 
-size_t Router::MatchTree(uint32_t root, std::string_view path, size_t from, size_t best) const {
+void Router::MatchTree(uint32_t root, Seeker& seeker) const {
+  const std::string_view path = seeker.request.path;
   uint32_t node = root;
   size_t i = 0;  // of the slash behind what `node` stands for, or the end
   const bool asterisk = path.empty() || path[0] != '/';
   while (true) {
     const Node& here = nodes_[node];
-    best = Earlier(here.prefix, from, best);
-    if (asterisk) return best;
-    if (i == path.size()) return Earlier(here.exact, from, best);
-    best = Earlier(here.prefix_open, from, best);
+    seeker.Consider(here.prefix);
+    if (asterisk) return;
+    if (i == path.size()) return seeker.Consider(here.exact);
+    seeker.Consider(here.prefix_open);
     size_t end = path.find('/', i + 1);
     if (end == std::string_view::npos) end = path.size();
     const std::string_view segment = path.substr(i + 1, end - i - 1);
-    if (segment.size() > segment_bytes_max_) return best;
+    if (segment.size() > segment_bytes_max_) return;
     const auto found = edges_.find(EdgeView{node, segment});
-    if (found == edges_.end()) return best;
+    if (found == edges_.end()) return;
     node = found->second;
     i = end;
   }

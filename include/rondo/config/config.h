@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rondo/balance/policy_kind.h"
 #include "rondo/base/address.h"
 #include "rondo/base/log.h"
 #include "rondo/base/time.h"
+#include "rondo/http/header_edits.h"
 #include "rondo/route/route_config.h"
 
 namespace rondo::config {
@@ -53,13 +55,50 @@ struct Respond {
   friend bool operator==(const Respond&, const Respond&) = default;
 };
 
+struct Redirect {
+  int status = 302;  // 301, 302, 303, 307 or 308
+  std::string to;    // an absolute URL, or a path that begins with '/'; fit for a Location field
+  friend bool operator==(const Redirect&, const Redirect&) = default;
+};
+
+// What of a request is hashed where the same must go the same way. A request without that header or
+// cookie, or whose value is empty: a split falls back to kRequestId, a policy to kClientIp.
+struct HashKey {
+  enum class Source : uint8_t { kRequestId, kClientIp, kPath, kUri, kHeader, kCookie };
+  Source source = Source::kClientIp;
+  std::string name = {};  // of the header or cookie
+  friend bool operator==(const HashKey&, const HashKey&) = default;
+};
+
+struct WeightedUpstream {
+  std::string name;     // of one of Config::upstreams
+  uint32_t weight = 1;  // 0 to 1000
+  friend bool operator==(const WeightedUpstream&, const WeightedUpstream&) = default;
+};
+
 struct RouteConfig {
   route::RouteMatch match;
-  // Exactly one of the two is set.
-  std::string upstream;  // the name of one of Config::upstreams
+  // Exactly one of the four is set.
+  std::string upstream;                     // the name of one of Config::upstreams
+  std::vector<WeightedUpstream> upstreams;  // in file order, no name twice, weights not all 0
   std::optional<Respond> respond;
-  // Upgrade tokens that are forwarded, in lower case; never "h2c". Only with `upstream`.
+  std::optional<Redirect> redirect;
+
+  // All that follows but response_headers is only set with `upstream` or `upstreams`.
+  HashKey split_by = {.source = HashKey::Source::kRequestId};  // never kPath or kUri
+  // Upgrade tokens that are forwarded, in lower case; never "h2c".
   std::vector<std::string> upgrades;
+  // Replaces match.path_prefix, which is set then, in what is forwarded; empty: nothing is
+  // replaced.
+  std::string rewrite_prefix;
+  // Editable names and values, no name twice in any case.
+  http::HeaderEdits request_headers;
+  http::HeaderEdits response_headers;
+  std::optional<Duration> timeout;        // else UpstreamTimeouts::response
+  std::optional<Duration> timeout_total;  // of the whole exchange; else none
+  std::optional<uint64_t> body_bytes;     // else Limits::body_bytes; 0: no limit
+
+  bool forwards() const { return !upstream.empty() || !upstreams.empty(); }
   SourceMark where;
   friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
 };
@@ -78,6 +117,7 @@ struct Backend {
   std::string id;       // the address as text; unique in its upstream
   uint32_t weight = 1;  // 1 to 65535
   bool backup = false;
+  uint32_t max_connections = 0;  // requests and tunnels in flight over all workers; 0: no limit
   friend bool operator==(const Backend&, const Backend&) = default;
 };
 
@@ -120,13 +160,30 @@ struct UpstreamTimeouts {
   friend bool operator==(const UpstreamTimeouts&, const UpstreamTimeouts&) = default;
 };
 
+// Where requests wait while every backend is at its max_connections.
+struct Queue {
+  uint32_t size = 1024;  // 0: none waits
+  Duration timeout = std::chrono::seconds(5);
+  friend bool operator==(const Queue&, const Queue&) = default;
+};
+
+// Session affinity by a cookie of ours.
+struct Sticky {
+  std::string cookie = "rondo_backend";  // a token
+  Duration ttl = std::chrono::hours(1);  // whole seconds; 0: as long as the browser runs
+  friend bool operator==(const Sticky&, const Sticky&) = default;
+};
+
 enum class Protocol : uint8_t { kHttp1 };
 
 struct Upstream {
   std::string name;
   balance::PolicyKind balance = balance::PolicyKind::kRoundRobin;
+  HashKey hash_key;  // of consistent_hash; never kRequestId
+  std::optional<Sticky> sticky;
   std::vector<Backend> backends;  // at least one
   Keepalive keepalive;
+  Queue queue;
   Retries retries;
   UpstreamTimeouts timeouts;
   Protocol protocol = Protocol::kHttp1;

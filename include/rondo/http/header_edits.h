@@ -19,6 +19,9 @@ namespace rondo::http {
 struct HeaderEdits {
   std::vector<std::pair<std::string, std::string>> set;
   std::vector<std::string> remove;
+
+  bool empty() const { return set.empty() && remove.empty(); }
+  friend bool operator==(const HeaderEdits&, const HeaderEdits&) = default;
 };
 
 // Whether a route may set or remove a field of that name: a token (RFC 9110 §5.6.2) that is not
