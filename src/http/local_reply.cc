@@ -1,7 +1,6 @@
 #include "rondo/http/local_reply.h"
 
 #include "head_writer.h"
-#include "rondo/base/check.h"
 
 namespace rondo::http {
 namespace {
@@ -171,30 +170,29 @@ ReplyFormat ReplyFormatFor(const RequestHead& head) {
 }
 
 size_t WriteFixedReplyHead(const FixedReply& reply, char* out, size_t capacity) {
-  if (kHeadBytesMax + reply.content_type.size() + reply.date.size() + reply.extra_fields.size() >
+  const std::string_view set = reply.edits != nullptr ? reply.edits->lines() : std::string_view();
+  if (kHeadBytesMax + reply.content_type.size() + reply.location.size() + reply.date.size() +
+          set.size() + reply.extra_fields.size() >
       capacity) {
     return 0;
   }
   HeadWriter writer(out);
+  const auto write = [&](FieldId id, std::string_view name, std::string_view value) {
+    if (value.empty() || (reply.edits != nullptr && reply.edits->Drops(id))) return;
+    writer.Field(name, value);
+  };
   WriteStatusLine(reply.status, writer);
-  const bool bodiless = reply.status == 204 || reply.status == 304;
-  if (!bodiless) {
-    if (!reply.content_type.empty()) writer.Field("Content-Type", reply.content_type);
+  if (reply.status != 204 && reply.status != 304) {
+    write(FieldId::kContentType, "Content-Type", reply.content_type);
     WriteLength(reply.body_bytes, writer);
   }
-  if (!reply.date.empty()) writer.Field("Date", reply.date);
+  write(FieldId::kLocation, "Location", reply.location);
+  write(FieldId::kDate, "Date", reply.date);
+  writer.Text(set);
   writer.Text(reply.extra_fields);
   WriteConnection(reply.close, reply.keep_alive, writer);
   writer.EndLine();
   return writer.size();
-}
-
-std::string LocationField(std::string_view to) {
-  for (char c : to) RONDO_CHECK(static_cast<uint8_t>(c) > ' ' && c != 0x7f);
-  std::string field = "Location: ";
-  field += to;
-  field += "\r\n";
-  return field;
 }
 
 }  // namespace rondo::http

@@ -145,5 +145,50 @@ TEST(FixedReply, WritesAHeadForABodyOfTheConfigurations) {
   EXPECT_EQ(WriteFixedReplyHead(reply, out, 10), 0u);
 }
 
+TEST(FixedReply, RedirectsWithoutABodyWhateverTheMethod) {
+  char out[1024];
+  for (const std::string method : {"GET", "HEAD", "POST"}) {
+    for (const auto& [status, phrase] : {std::pair(301, "Moved Permanently"),
+                                         {302, "Found"},
+                                         {303, "See Other"},
+                                         {307, "Temporary Redirect"},
+                                         {308, "Permanent Redirect"}}) {
+      FixedReply reply;
+      reply.status = status;
+      reply.location = "https://example.com/new?a=b";
+      reply.close = method == "POST";
+      const std::string head(out, WriteFixedReplyHead(reply, out, sizeof out));
+      EXPECT_EQ(head, "HTTP/1.1 " + std::to_string(status) + " " + phrase +
+                          "\r\nContent-Length: 0\r\nLocation: https://example.com/new?a=b\r\n" +
+                          (reply.close ? "Connection: close\r\n" : "") + "\r\n");
+      ResponseParser parser;
+      ResponseHead parsed;
+      ASSERT_EQ(parser.Parse(head, 0, {}, method == "HEAD", false, parsed).status,
+                HeadStatus::kComplete);
+      EXPECT_EQ(parsed.Find(FieldId::kLocation)->value, reply.location);
+      EXPECT_EQ(parsed.keep_alive, !reply.close);
+      EXPECT_TRUE(parsed.framing == Framing::kNone || parsed.content_length == 0);
+    }
+  }
+}
+
+TEST(FixedReply, TakesTheRoutesEdits) {
+  char out[1024];
+  const CompiledEdits edits(
+      {.set = {{"content-type", "text/html"}, {"X-Env", "prod"}}, .remove = {"Date", "Server"}});
+  FixedReply reply;
+  reply.content_type = "text/plain";
+  reply.body_bytes = 5;
+  reply.date = "D";
+  reply.edits = &edits;
+  EXPECT_EQ(
+      std::string(out, WriteFixedReplyHead(reply, out, sizeof out)),
+      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\ncontent-type: text/html\r\nX-Env: prod\r\n\r\n");
+  const CompiledEdits elsewhere({.set = {{"Location", "/there"}}, .remove = {}});
+  reply = {.status = 302, .location = "/here", .edits = &elsewhere};
+  EXPECT_EQ(std::string(out, WriteFixedReplyHead(reply, out, sizeof out)),
+            "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /there\r\n\r\n");
+}
+
 }  // namespace
 }  // namespace rondo::http

@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
+#include "rondo/http/header_edits.h"
 #include "rondo/http/message.h"
 
 namespace rondo::http {
@@ -36,22 +36,22 @@ inline constexpr size_t kLocalReplyMax = 5120;
 ReplyFormat ReplyFormatFor(const RequestHead& head);
 
 // A response of the configuration's own (`respond`): the head, for a body that the caller sends
-// behind it (unless the request was HEAD).
+// behind it (unless the request was HEAD), and redirects, which have none.
 struct FixedReply {
   int status = 200;
   std::string_view content_type = {};  // empty: none
-  uint64_t body_bytes = 0;             // not written for 204 and 304
+  // Where a redirect leads, as it is written in Location: no white space, no control characters
+  // (config/ refuses them). Empty: none.
+  std::string_view location = {};
+  uint64_t body_bytes = 0;  // not written for 204 and 304
   std::string_view date = {};
-  std::string_view extra_fields = {};  // "Name: value\r\n" lines: Location, ...
+  // The route's edits of what stands above, null: none.
+  const CompiledEdits* edits = nullptr;
+  std::string_view extra_fields = {};  // "Name: value\r\n" lines
   bool close = false;
   bool keep_alive = false;
 };
 size_t WriteFixedReplyHead(const FixedReply& reply, char* out, size_t capacity);
-
-// "Location: TO\r\n", for the extra_fields of a redirect: made once for each snapshot, since it
-// allocates. REQUIRES: `to` has neither white space nor control characters; config/ refuses the
-// rest.
-std::string LocationField(std::string_view to);
 
 // "Not Found" for 404; "" for statuses that have no registered phrase.
 std::string_view PhraseOf(int status);
