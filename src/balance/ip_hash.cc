@@ -11,9 +11,11 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <bitset>
 #include <utility>
 
 #include "balance/policies.h"
+#include "balance/pool_policy.h"
 #include "rondo/base/rng.h"
 
 namespace rondo::balance {
@@ -90,20 +92,21 @@ class Race {
   uint64_t weight_ = 1;
 };
 
-class IpHash final : public Policy {
+class IpHash final : public PoolPolicy {
  public:
-  explicit IpHash(const std::vector<Member>& members) : group_of_(members.size()) {
+  explicit IpHash(const std::vector<Member>& members) : PoolPolicy(members) {
+    std::vector<uint8_t> group_of(members.size());
     for (size_t i = 0; i < members.size(); ++i) {
-      group_of_[i] = static_cast<uint8_t>(Mix64(members[i].id_hash) >> (64 - kGroupBits));
+      group_of[i] = static_cast<uint8_t>(Mix64(members[i].id_hash) >> (64 - kGroupBits));
       entries_.push_back(Entry{members[i].id_hash, members[i].weight, static_cast<uint32_t>(i)});
     }
     std::ranges::sort(entries_, {}, [&](const Entry& entry) {
-      return std::pair(group_of_[entry.index], entry.index);
+      return std::pair(group_of[entry.index], entry.index);
     });
     for (size_t begin = 0; begin < entries_.size();) {
-      const size_t number = group_of_[entries_[begin].index];
+      const size_t number = group_of[entries_[begin].index];
       Group group{Mix64(number), 0, begin, begin};
-      while (group.end < entries_.size() && group_of_[entries_[group.end].index] == number) {
+      while (group.end < entries_.size() && group_of[entries_[group.end].index] == number) {
         group.weight += entries_[group.end++].weight;
       }
       groups_.push_back(group);
@@ -111,27 +114,31 @@ class IpHash final : public Policy {
     }
   }
 
-  size_t Pick(uint64_t key, const Tried& tried) override {
-    const uint64_t group_key = Mix64(key);
-    Race groups;
-    for (size_t i = 0; i < groups_.size(); ++i) {
-      const Group& group = groups_[i];
-      if (!tried.empty() && Exhausted(group, tried)) continue;
-      groups.Offer(i, Mix64(group_key ^ group.hash), group.weight);
-    }
-    if (groups.winner() == kNone) return kNone;
-
-    const Group& group = groups_[groups.winner()];
+  size_t Pick(PickContext context, const Tried& tried) override {
+    const bool may_exclude = MayExclude(tried);
+    const uint64_t group_key = Mix64(context.key);
     // Another hash of the key: with the same one a group's win would say something about its
     // members'.
     const uint64_t member_key = Mix64(group_key);
-    Race members;
-    for (size_t i = group.begin; i < group.end; ++i) {
-      const Entry& entry = entries_[i];
-      if (!tried.empty() && tried.Contains(entry.index)) continue;
-      members.Offer(entry.index, Mix64(member_key ^ entry.id_hash), entry.weight);
+    std::bitset<kGroups> out;  // groups in which nobody can be had
+    for (int round = 0;; ++round) {
+      if (round == kRounds) out = Exhausted(tried);
+      Race groups;
+      for (size_t i = 0; i < groups_.size(); ++i) {
+        if (round > 0 && out[i]) continue;
+        groups.Offer(i, Mix64(group_key ^ groups_[i].hash), groups_[i].weight);
+      }
+      if (groups.winner() == kNone) return kNone;
+      const Group& group = groups_[groups.winner()];
+      Race members;
+      for (size_t i = group.begin; i < group.end; ++i) {
+        const Entry& entry = entries_[i];
+        if (may_exclude && Excluded(entry.index, tried)) continue;
+        members.Offer(entry.index, Mix64(member_key ^ entry.id_hash), entry.weight);
+      }
+      if (members.winner() != kNone) return members.winner();
+      out[groups.winner()] = true;
     }
-    return members.winner();
   }
 
  private:
@@ -147,18 +154,22 @@ class IpHash final : public Policy {
     size_t end;
   };
 
-  bool Exhausted(const Group& group, const Tried& tried) const {
-    const size_t number = group_of_[entries_[group.begin].index];
-    size_t left = group.end - group.begin;
-    for (const uint32_t index : tried.indices()) {
-      if (index < group_of_.size() && group_of_[index] == number) --left;
+  static constexpr size_t kGroups = size_t{1} << kGroupBits;
+  // After so many groups without anyone, all are looked through at once.
+  static constexpr int kRounds = 4;
+
+  std::bitset<kGroups> Exhausted(const Tried& tried) const {
+    std::bitset<kGroups> out;
+    for (size_t i = 0; i < groups_.size(); ++i) {
+      size_t entry = groups_[i].begin;
+      while (entry < groups_[i].end && Excluded(entries_[entry].index, tried)) ++entry;
+      out[i] = entry == groups_[i].end;
     }
-    return left == 0;
+    return out;
   }
 
-  std::vector<uint8_t> group_of_;  // by member
-  std::vector<Entry> entries_;     // by group
-  std::vector<Group> groups_;      // only those with members
+  std::vector<Entry> entries_;  // by group
+  std::vector<Group> groups_;   // only those with members
 };
 
 }  // namespace

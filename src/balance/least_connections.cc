@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "balance/policies.h"
+#include "balance/pool_policy.h"
 #include "balance/weighted_sampler.h"
 #include "rondo/base/rng.h"
 
@@ -16,20 +17,25 @@ namespace {
 // tests/balance/least_connections_test.cc holds it to that.
 constexpr size_t kScanMax = 64;
 constexpr int kChoices = 8;
+// So often are they drawn where all were full or tried, before every member is looked at.
+constexpr int kRounds = 4;
 
-class LeastConnections final : public Policy {
+class LeastConnections final : public PoolPolicy {
  public:
   LeastConnections(std::vector<Member> members, uint64_t seed)
-      : members_(std::move(members)),
+      : PoolPolicy(members),
+        members_(std::move(members)),
         sampler_(members_),
         rng_(seed),
         cursor_(seed % members_.size()) {}
 
-  size_t Pick(uint64_t, const Tried& tried) override {
+  size_t Pick(PickContext, const Tried& tried) override {
     if (members_.size() <= kScanMax) return Scan(tried);
-    const size_t drawn = BestOfSome(tried);
-    // All that were drawn had been tried: rare enough to look at each.
-    return drawn != kNone ? drawn : Scan(tried);
+    for (int i = 0; i < kRounds; ++i) {
+      const size_t drawn = BestOfSome(tried);
+      if (drawn != kNone) return drawn;
+    }
+    return Scan(tried);
   }
 
  private:
@@ -43,6 +49,7 @@ class LeastConnections final : public Policy {
     void Offer(size_t candidate, const Member& member) {
       const uint64_t after = uint64_t{member.in_flight->load(std::memory_order_relaxed)} + 1;
       if (index != kNone && after * weight >= load * member.weight) return;
+      if (member.max_in_flight != 0 && after > member.max_in_flight) return;
       index = candidate;
       load = after;
       weight = member.weight;
@@ -85,15 +92,9 @@ class LeastConnections final : public Policy {
   size_t cursor_;
 };
 
-class NoMembers final : public Policy {
- public:
-  size_t Pick(uint64_t, const Tried&) override { return kNone; }
-};
-
 }  // namespace
 
 std::unique_ptr<Policy> MakeLeastConnections(std::vector<Member> members, uint64_t seed) {
-  if (members.empty()) return std::make_unique<NoMembers>();
   return std::make_unique<LeastConnections>(std::move(members), seed);
 }
 

@@ -7,9 +7,19 @@
 #include "rondo/base/check.h"
 
 namespace rondo::balance {
+namespace {
+
+class NoMembers final : public Policy {
+ public:
+  size_t Pick(PickContext, const Tried&) override { return kNone; }
+  bool AnyFree() const override { return false; }
+};
+
+}  // namespace
 
 std::unique_ptr<Policy> MakePolicy(PolicyKind kind, std::vector<Member> members, uint64_t seed) {
   RONDO_CHECK(members.size() < UINT32_MAX);
+  if (members.empty()) return std::make_unique<NoMembers>();
   for (Member& member : members) member.weight = std::max(member.weight, 1u);
   switch (kind) {
     case PolicyKind::kRoundRobin:
@@ -18,6 +28,12 @@ std::unique_ptr<Policy> MakePolicy(PolicyKind kind, std::vector<Member> members,
       return MakeLeastConnections(std::move(members), seed);
     case PolicyKind::kIpHash:
       return MakeIpHash(members);
+    case PolicyKind::kConsistentHash:
+      return MakeConsistentHash(members);
+    case PolicyKind::kRandomTwo:
+      return MakeRandomTwo(std::move(members), seed);
+    case PolicyKind::kPeakEwma:
+      return MakePeakEwma(std::move(members), seed);
   }
   RONDO_CHECK(false && "not a PolicyKind");
   return nullptr;

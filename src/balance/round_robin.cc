@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "balance/policies.h"
+#include "balance/pool_policy.h"
 #include "balance/weighted_sampler.h"
 #include "rondo/base/rng.h"
 
@@ -20,15 +21,20 @@ namespace {
 constexpr size_t kScanMax = 64;
 
 // Turns in a doubly linked queue of indices. The one at the front goes next, and then to the back.
-// A retry takes the first that was not tried and puts it behind the last that was not tried: those
-// that were tried keep their places, and the others keep their order among themselves.
-class TurnQueue final : public Policy {
+//  - A full member that is passed over goes to the back too: it has its hands full, so it loses a
+//    turn and not its share, and the next pick need not pass over it again.
+//  - A retry takes the first that can be had and puts it behind the last that was not tried: those
+//    that were tried keep their places, and the others keep their order among themselves.
+class TurnQueue final : public PoolPolicy {
  public:
-  TurnQueue(size_t size, uint64_t seed) : links_(size + 1), head_(static_cast<uint32_t>(size)) {
+  TurnQueue(const std::vector<Member>& members, uint64_t seed)
+      : PoolPolicy(members),
+        links_(members.size() + 1),
+        head_(static_cast<uint32_t>(members.size())) {
     // A ring through all indices and the head; the seed rotates it.
     uint32_t last = head_;
-    for (size_t i = 0; i < size; ++i) {
-      const auto index = static_cast<uint32_t>((seed % size + i) % size);
+    for (size_t i = 0; i < members.size(); ++i) {
+      const auto index = static_cast<uint32_t>((seed % members.size() + i) % members.size());
       links_[last].next = index;
       links_[index].previous = last;
       last = index;
@@ -37,10 +43,15 @@ class TurnQueue final : public Policy {
     links_[head_].previous = last;
   }
 
-  size_t Pick(uint64_t, const Tried& tried) override {
+  size_t Pick(PickContext, const Tried& tried) override {
     uint32_t index = links_[head_].next;
-    while (index != head_ && tried.Contains(index)) index = links_[index].next;
+    while (index != head_ && Excluded(index, tried)) index = links_[index].next;
     if (index == head_) return kNone;
+    if (tried.empty()) {
+      // All up to and with this one go to the back: in a ring, the head comes to stand behind it.
+      if (links_[head_].previous != index) MoveBehind(head_, index);
+      return index;
+    }
     uint32_t last = links_[head_].previous;
     while (tried.Contains(last)) last = links_[last].previous;
     if (last != index) MoveBehind(index, last);
@@ -69,11 +80,11 @@ class TurnQueue final : public Policy {
 };
 
 // Each pick gives every member its weight in credit and takes the sum of the weights from the one
-// with the most. A member that was tried takes part in neither, so its credit can not grow while it
-// fails.
-class CreditScan final : public Policy {
+// with the most. A member that was tried or is full takes part in neither, so its credit can not
+// grow meanwhile.
+class CreditScan final : public PoolPolicy {
  public:
-  CreditScan(const std::vector<Member>& members, uint64_t seed) {
+  CreditScan(const std::vector<Member>& members, uint64_t seed) : PoolPolicy(members) {
     int64_t divisor = 0;
     for (const Member& member : members) divisor = std::gcd(divisor, member.weight);
     int64_t period = 0;
@@ -83,11 +94,12 @@ class CreditScan final : public Policy {
     }
     // The sequence repeats after `period` picks. Start somewhere in it, at a cost that stays small.
     const uint64_t skipped = seed % std::min<uint64_t>(static_cast<uint64_t>(period), kSkippedMax);
-    for (uint64_t i = 0; i < skipped; ++i) Pick(0, {});
+    for (uint64_t i = 0; i < skipped; ++i) PickBy(&Turn::credit, {}, false);
   }
 
-  size_t Pick(uint64_t, const Tried& tried) override {
-    return tried.empty() ? PickBy(&Turn::credit, tried) : PickBy(&Turn::retry_credit, tried);
+  size_t Pick(PickContext, const Tried& tried) override {
+    const bool may_exclude = MayExclude(tried);
+    return PickBy(tried.empty() ? &Turn::credit : &Turn::retry_credit, tried, may_exclude);
   }
 
  private:
@@ -98,12 +110,12 @@ class CreditScan final : public Policy {
     int64_t retry_credit;
   };
 
-  size_t PickBy(int64_t Turn::* credit, const Tried& tried) {
+  size_t PickBy(int64_t Turn::* credit, const Tried& tried, bool may_exclude) {
     size_t best = kNone;
     int64_t best_credit = 0;
     int64_t total = 0;
     for (size_t i = 0; i < turns_.size(); ++i) {
-      if (!tried.empty() && tried.Contains(i)) continue;
+      if (may_exclude && Excluded(i, tried)) continue;
       Turn& turn = turns_[i];
       turn.*credit += turn.weight;
       total += turn.weight;
@@ -121,11 +133,13 @@ class CreditScan final : public Policy {
 
 // Earliest deadline first in a binary heap. A member's turns are kStride / weight of virtual time
 // apart. Retries are drawn at random by weight and leave the schedule alone: were they turns, the
-// members that do not fail would pay for those that do, without bound.
-class DeadlineHeap final : public Policy {
+// members that do not fail would pay for those that do, without bound. A full member loses its
+// turn; where many in a row are full the same draw finds one that is not, since a light member's
+// turn may lie behind any number of a heavy one's.
+class DeadlineHeap final : public PoolPolicy {
  public:
   DeadlineHeap(const std::vector<Member>& members, uint64_t seed)
-      : members_(members), sampler_(members), rng_(seed) {
+      : PoolPolicy(members), members_(members), sampler_(members), rng_(seed) {
     for (size_t i = 0; i < members.size(); ++i) {
       const uint64_t stride = kStride / members[i].weight;
       heap_.push_back(Turn{rng_.Below(stride), stride, static_cast<uint32_t>(i)});
@@ -133,13 +147,16 @@ class DeadlineHeap final : public Policy {
     std::ranges::make_heap(heap_, Later);
   }
 
-  size_t Pick(uint64_t, const Tried& tried) override {
-    if (!tried.empty()) return DrawUntried(tried);
-    const size_t picked = heap_.front().index;
-    Turn turn = heap_.front();
-    turn.deadline += turn.stride;
-    PlaceFromRoot(turn);
-    return picked;
+  size_t Pick(PickContext, const Tried& tried) override {
+    for (int i = 0; tried.empty() && i < kPassedOverMax; ++i) {
+      const size_t picked = heap_.front().index;
+      Turn turn = heap_.front();
+      turn.deadline += turn.stride;
+      PlaceFromRoot(turn);
+      if (!Full(picked)) return picked;
+    }
+    return DrawWhere(members_, sampler_, rng_,
+                     [&](size_t index) { return !Excluded(index, tried); });
   }
 
  private:
@@ -152,7 +169,7 @@ class DeadlineHeap final : public Policy {
   // deadlines lie within one kStride of each other, so that the comparison below survives their
   // wrapping around.
   static constexpr uint64_t kStride = uint64_t{1} << 48;
-  static constexpr int kDraws = 16;
+  static constexpr int kPassedOverMax = 16;
 
   static bool Later(const Turn& a, const Turn& b) {
     if (a.deadline != b.deadline) return static_cast<int64_t>(a.deadline - b.deadline) > 0;
@@ -172,26 +189,6 @@ class DeadlineHeap final : public Policy {
     heap_[hole] = turn;
   }
 
-  size_t DrawUntried(const Tried& tried) {
-    for (int i = 0; i < kDraws; ++i) {
-      const size_t index = sampler_.Draw(rng_);
-      if (!tried.Contains(index)) return index;
-    }
-    // Those that were tried have most of the weight, or are nearly all: look at each.
-    uint64_t total = 0;
-    for (size_t i = 0; i < members_.size(); ++i) {
-      if (!tried.Contains(i)) total += members_[i].weight;
-    }
-    if (total == 0) return kNone;
-    uint64_t drawn = rng_.Below(total);
-    for (size_t i = 0; i < members_.size(); ++i) {
-      if (tried.Contains(i)) continue;
-      if (drawn < members_[i].weight) return i;
-      drawn -= members_[i].weight;
-    }
-    return kNone;
-  }
-
   const std::vector<Member> members_;
   const WeightedSampler sampler_;
   Rng rng_;
@@ -201,7 +198,7 @@ class DeadlineHeap final : public Policy {
 }  // namespace
 
 std::unique_ptr<Policy> MakeRoundRobin(const std::vector<Member>& members, uint64_t seed) {
-  if (AllWeightsEqual(members)) return std::make_unique<TurnQueue>(members.size(), seed);
+  if (AllWeightsEqual(members)) return std::make_unique<TurnQueue>(members, seed);
   if (members.size() <= kScanMax) return std::make_unique<CreditScan>(members, seed);
   return std::make_unique<DeadlineHeap>(members, seed);
 }

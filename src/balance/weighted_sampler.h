@@ -34,6 +34,28 @@ class WeightedSampler {
   std::vector<Column> columns_;  // none where all weights are equal
 };
 
+inline constexpr int kDrawsMax = 16;
+
+// Draws one for which eligible(index) holds, in proportion to its weight, or kNone where none is. A
+// few draws first; where these fail, those not eligible have most of the weight, and each member is
+// looked at once. Once only, since what is eligible may change meanwhile.
+template <typename Eligible>
+size_t DrawWhere(const std::vector<Member>& members, const WeightedSampler& sampler, Rng& rng,
+                 Eligible eligible) {
+  for (int i = 0; i < kDrawsMax; ++i) {
+    const size_t index = sampler.Draw(rng);
+    if (eligible(index)) return index;
+  }
+  size_t drawn = Policy::kNone;
+  uint64_t total = 0;
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (!eligible(i)) continue;
+    total += members[i].weight;
+    if (rng.Below(total) < members[i].weight) drawn = i;
+  }
+  return drawn;
+}
+
 // Whether a plain cursor or a plain draw gives the right proportions. True for none and for one.
 bool AllWeightsEqual(const std::vector<Member>& members);
 

@@ -38,8 +38,8 @@ TEST(IpHash, SendsAClientToTheSameBackendInEveryVersion) {
   std::string picks;
   for (uint32_t i = 0; i < 16; ++i) {
     const uint64_t key = AddressKey(IpAddress::V4(0xc0000200 + i));
-    picks.push_back(static_cast<char>('a' + one->Pick(key, {})));
-    picks.push_back(static_cast<char>('a' + two->Pick(key, {})));
+    picks.push_back(static_cast<char>('a' + one->Pick({key, {}}, {})));
+    picks.push_back(static_cast<char>('a' + two->Pick({key, {}}, {})));
   }
   EXPECT_EQ(picks, "ddaeccaebccccceeeebbaaaeaeddeecc");  // changing this moves the clients of
                                                          // everyone who upgrades
@@ -57,7 +57,7 @@ TEST(IpHash, SharesOutByWeight) {
       const int keys = size > 100 ? 200000 : 50000;
       std::vector<int> counts(size);
       for (int i = 0; i < keys; ++i) {
-        ++counts[policy->Pick(AddressKey(IpAddress::V4(0x0a000000u + static_cast<uint32_t>(i))),
+        ++counts[policy->Pick({AddressKey(IpAddress::V4(0x0a000000u + static_cast<uint32_t>(i))), {}},
                               {})];
       }
       double chi_squared = 0;
@@ -76,7 +76,7 @@ TEST(IpHash, HoldsExtremeWeights) {
   Pool pool({65535, 1, 65535});
   const auto policy = pool.Make(kKind);
   std::vector<int> counts(3);
-  for (uint64_t i = 0; i < 500000; ++i) ++counts[policy->Pick(Mix64(i), {})];
+  for (uint64_t i = 0; i < 500000; ++i) ++counts[policy->Pick({Mix64(i), {}}, {})];
   EXPECT_NEAR(counts[1], 3.8, 8);
   EXPECT_NEAR(counts[0], 250000, 2500);
 }
@@ -90,7 +90,7 @@ TEST(IpHash, DoesNotDependOnTheOrderOfMembers) {
     const auto one = pool.Make(kKind);
     const auto two = MakePolicy(kKind, reversed, 77);
     for (uint64_t key = 0; key < 20000; ++key) {
-      ASSERT_EQ(one->Pick(key, {}), size - 1 - two->Pick(key, {}));
+      ASSERT_EQ(one->Pick({key, {}}, {}), size - 1 - two->Pick({key, {}}, {}));
     }
   }
 }
@@ -108,8 +108,8 @@ TEST(IpHash, MovesFewKeysWhenAMemberLeaves) {
       rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(gone));
       const auto smaller = MakePolicy(kKind, rest, 0);
       for (uint64_t key = 0; key < kKeys; ++key) {
-        const size_t before = whole->Pick(key, {});
-        size_t after = smaller->Pick(key, {});
+        const size_t before = whole->Pick({key, {}}, {});
+        size_t after = smaller->Pick({key, {}}, {});
         if (after >= gone) ++after;
         if (before != after) ++moved_sum;
       }
@@ -128,10 +128,10 @@ TEST(IpHash, SpreadsTheKeysOfATriedMemberOverTheOthers) {
   std::vector<int> counts(10);
   int all = 0;
   for (uint64_t key = 0; key < 100000; ++key) {
-    if (policy->Pick(key, {}) != 4) continue;
+    if (policy->Pick({key, {}}, {}) != 4) continue;
     ++all;
-    const size_t second = policy->Pick(key, TriedOf({4}));
-    EXPECT_EQ(second, policy->Pick(key, TriedOf({4})));
+    const size_t second = policy->Pick({key, {}}, TriedOf({4}));
+    EXPECT_EQ(second, policy->Pick({key, {}}, TriedOf({4})));
     ++counts[second];
   }
   EXPECT_EQ(counts[4], 0);

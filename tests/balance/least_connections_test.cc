@@ -34,7 +34,7 @@ TEST(LeastConnections, TakesTheLeastLoadedForItsWeight) {
     for (const size_t index : each.tried) tried.Add(index);
     for (size_t i = 0; i < each.in_flight.size(); ++i) pool.in_flight(i) = each.in_flight[i];
     for (uint64_t seed = 0; seed < 3; ++seed) {
-      EXPECT_EQ(pool.Make(kKind, seed)->Pick(0, tried), each.expected);
+      EXPECT_EQ(pool.Make(kKind, seed)->Pick({0, {}}, tried), each.expected);
     }
   }
 }
@@ -45,7 +45,7 @@ TEST(LeastConnections, TakesEqualMembersInTurn) {
   EXPECT_EQ(Letters(*policy, 6), "abcabc");
   pool.in_flight(1) = 1;
   EXPECT_EQ(Letters(*policy, 4), "acac");
-  EXPECT_EQ(pool.Make(kKind, 2)->Pick(0, {}), 2u);  // the seed says where to begin
+  EXPECT_EQ(pool.Make(kKind, 2)->Pick({0, {}}, {}), 2u);  // the seed says where to begin
 }
 
 // Requests are held open and end at random, over some workers that share the counts. Returns the
@@ -62,7 +62,7 @@ uint32_t Peak(Pool& pool, size_t workers, size_t open_max, int requests) {
       --pool.in_flight(open.back());
       open.pop_back();
     }
-    const size_t index = policies[static_cast<size_t>(i) % workers]->Pick(0, {});
+    const size_t index = policies[static_cast<size_t>(i) % workers]->Pick({0, {}}, {});
     open.push_back(index);
     const uint32_t weight = pool.members()[index].weight;
     peak = std::max(peak, (++pool.in_flight(index) + weight - 1) / weight);
@@ -102,7 +102,7 @@ TEST(LeastConnections, FindsTheLastUntriedOneOfABigPool) {
   for (size_t i = 0; i < 500; ++i) {
     if (i != 321) tried.Add(i);
   }
-  EXPECT_EQ(pool.Make(kKind)->Pick(0, tried), 321u);
+  EXPECT_EQ(pool.Make(kKind)->Pick({0, {}}, tried), 321u);
 }
 
 }  // namespace

@@ -29,8 +29,8 @@ class EveryPolicy : public testing::TestWithParam<PolicyKind> {};
 
 TEST_P(EveryPolicy, HasNobodyToPickInAnEmptyPool) {
   const auto policy = Pool({}).Make(GetParam(), 7);
-  EXPECT_EQ(policy->Pick(1, {}), Policy::kNone);
-  EXPECT_EQ(policy->Pick(1, TriedOf({0})), Policy::kNone);
+  EXPECT_EQ(policy->Pick({1, {}}, {}), Policy::kNone);
+  EXPECT_EQ(policy->Pick({1, {}}, TriedOf({0})), Policy::kNone);
 }
 
 TEST_P(EveryPolicy, NeverPicksWhatWasTriedAndReachesEveryMemberOnce) {
@@ -47,12 +47,12 @@ TEST_P(EveryPolicy, NeverPicksWhatWasTriedAndReachesEveryMemberOnce) {
         Tried tried;
         std::set<size_t> seen;
         for (size_t i = 0; i < size; ++i) {
-          const size_t index = policy->Pick(key, tried);
+          const size_t index = policy->Pick({key, {}}, tried);
           ASSERT_LT(index, size);
           ASSERT_TRUE(seen.insert(index).second) << "size " << size;
           tried.Add(index);
         }
-        EXPECT_EQ(policy->Pick(key, tried), Policy::kNone);
+        EXPECT_EQ(policy->Pick({key, {}}, tried), Policy::kNone);
       }
     }
   }
@@ -61,7 +61,7 @@ TEST_P(EveryPolicy, NeverPicksWhatWasTriedAndReachesEveryMemberOnce) {
 TEST_P(EveryPolicy, ReadsAWeightOfZeroAsOne) {
   Pool pool({0, 0});
   const auto policy = pool.Make(GetParam());
-  EXPECT_LT(policy->Pick(1, {}), 2u);
+  EXPECT_LT(policy->Pick({1, {}}, {}), 2u);
 }
 
 TEST_P(EveryPolicy, GivesTheSamePicksForTheSameSeed) {
@@ -69,7 +69,7 @@ TEST_P(EveryPolicy, GivesTheSamePicksForTheSameSeed) {
   const auto one = pool.Make(GetParam(), 3);
   const auto two = pool.Make(GetParam(), 3);
   for (uint64_t key = 0; key < 500; ++key) {
-    ASSERT_EQ(one->Pick(key, {}), two->Pick(key, {}));
+    ASSERT_EQ(one->Pick({key, {}}, {}), two->Pick({key, {}}, {}));
   }
 }
 

@@ -43,7 +43,7 @@ inline Tried TriedOf(std::initializer_list<size_t> indices) {
 inline std::string Letters(Policy& policy, int picks, const Tried& tried = {}) {
   std::string letters;
   for (int i = 0; i < picks; ++i) {
-    const size_t index = policy.Pick(0, tried);
+    const size_t index = policy.Pick({0, {}}, tried);
     letters.push_back(index == Policy::kNone ? '-' : static_cast<char>('a' + index));
   }
   return letters;
@@ -51,7 +51,7 @@ inline std::string Letters(Policy& policy, int picks, const Tried& tried = {}) {
 
 inline std::vector<int> Counts(Policy& policy, size_t members, int picks) {
   std::vector<int> counts(members);
-  for (int i = 0; i < picks; ++i) ++counts[policy.Pick(0, {})];
+  for (int i = 0; i < picks; ++i) ++counts[policy.Pick({0, {}}, {})];
   return counts;
 }
 

@@ -62,7 +62,7 @@ TEST(RoundRobin, LeavesTheSequenceOfFirstPicksAloneWhenWeightedRetriesComeBetwee
 TEST(RoundRobin, SharesOutEvenlyBetweenWorkersStartedAtDifferentPlaces) {
   Pool pool({1, 1, 1, 1});
   std::vector<int> first(4);
-  for (uint64_t worker = 0; worker < 4; ++worker) ++first[pool.Make(kKind, worker)->Pick(0, {})];
+  for (uint64_t worker = 0; worker < 4; ++worker) ++first[pool.Make(kKind, worker)->Pick({0, {}}, {})];
   EXPECT_EQ(first, std::vector<int>({1, 1, 1, 1}));
 }
 
@@ -76,12 +76,12 @@ void FailOne(const std::vector<uint32_t>& weights, size_t failing, int requests,
   std::vector<int> served(weights.size());
   int failures = 0;
   for (int i = 0; i < requests; ++i) {
-    size_t index = policy->Pick(0, {});
+    size_t index = policy->Pick({0, {}}, {});
     if (index == failing) {
       ++failures;
       Tried tried;
       tried.Add(failing);
-      index = policy->Pick(0, tried);
+      index = policy->Pick({0, {}}, tried);
     }
     ASSERT_NE(index, failing);
     ++served[index];
@@ -139,7 +139,7 @@ TEST(RoundRobin, NeverGivesAMemberTwoTurnsTogetherWhereTheHeapServesMany) {
   const auto policy = pool.Make(kKind, 3);
   int last = -1;
   for (int i = 0; i < 5000; ++i) {
-    if (policy->Pick(0, {}) != 17) continue;
+    if (policy->Pick({0, {}}, {}) != 17) continue;
     if (last >= 0) EXPECT_NEAR(i - last, 11, 11);
     EXPECT_NE(i - last, 1);
     last = i;
@@ -168,7 +168,7 @@ TEST(RoundRobin, AgreesWithAPlainListThroughRandomRetries) {
       const auto first = std::find(list.begin(), list.end(), expected);
       std::rotate(first, first + 1, last + 1);
     }
-    ASSERT_EQ(policy->Pick(0, tried), expected) << "after " << i;
+    ASSERT_EQ(policy->Pick({0, {}}, tried), expected) << "after " << i;
   }
 }
 
