@@ -1,8 +1,8 @@
 #include "config/build.h"
 
 #include "config/checks.h"
-#include "rondo/config/scalar.h"
 #include "config/text.h"
+#include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {
@@ -86,6 +86,18 @@ std::optional<Section> NamedSection(Context& context, std::string_view path, con
     return std::nullopt;
   }
   return Section(context, path, *entry.value, entry.where);
+}
+
+void ReadChecked(const Section& section, std::string_view leaf,
+                 Checked<std::string> (*check)(std::string_view), std::string& out) {
+  const std::optional<Text> text = section.ReadText(leaf);
+  if (!text) return;
+  Checked<std::string> checked = check(text->value);
+  if (checked.value) {
+    out = std::move(*checked.value);
+  } else {
+    section.context().AddError(text->where, ValueProblem(leaf, text->value, checked.problem));
+  }
 }
 
 std::string ValueProblem(std::string_view key, std::string_view value, std::string_view problem) {

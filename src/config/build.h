@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "config/checks.h"
 #include "config/reader.h"
 #include "rondo/config/config.h"
 
@@ -17,6 +18,17 @@ std::vector<Upstream> BuildUpstreams(const Section& root);
 
 // Routes may name any of `upstreams`.
 std::vector<Listener> BuildListeners(const Section& root, const std::vector<Upstream>& upstreams);
+
+// The routes of one listener, which may name any of these upstreams.
+void BuildRoutes(const Section& section, const std::vector<std::string_view>& upstream_names,
+                 Listener& listener);
+
+// What a route asks of requests.
+void BuildMatch(const Section& route, route::RouteMatch& match);
+
+// Reads `leaf` by `check`, one of those in checks.h or route_checks.h.
+void ReadChecked(const Section& section, std::string_view leaf,
+                 Checked<std::string> (*check)(std::string_view), std::string& out);
 
 // A named section of `root`: CheckName on its name, and nothing where it is no map.
 std::optional<Section> NamedSection(Context& context, std::string_view path, const Entry& entry);

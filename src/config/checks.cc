@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "rondo/config/scalar.h"
 #include "config/text.h"
+#include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "config/reader.h"
-#include "rondo/config/scalar.h"
 #include "config/text.h"
+#include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {

@@ -1,27 +1,16 @@
 #include "config/keys.h"
 
-#include "config/text.h"
-
 #include <chrono>
 #include <unordered_map>
 
+#include "config/key_tables.h"
+#include "config/text.h"
 #include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {
 
 using enum KeyType;
-
-constexpr int64_t kSecond = 1000;
-constexpr int64_t kHour = 3600 * kSecond;
-constexpr int64_t kYear = 365 * 24 * kHour;
-constexpr int64_t kKiB = 1024;
-constexpr int64_t kMiB = 1024 * kKiB;
-constexpr int64_t kPiB = kMiB * kMiB * kKiB;
-
-constexpr Key Later(std::string_view path) {
-  return {.path = path, .type = kLater, .default_text = {}, .meaning = {}};
-}
 
 constexpr Key kProcessKeys[] = {
     {"process", kMap, "", "The process as a whole."},
@@ -77,124 +66,6 @@ constexpr Key kListenerKeys[] = {
     Later("listeners.*.connections"),
     Later("listeners.*.min_rate"),
     Later("listeners.*.tcp"),
-
-    {"listeners.*.routes[].match", kMap, "",
-     "What a request must have; all that is named must hold. Left out: every request matches."},
-    {"listeners.*.routes[].upstream", kText, "", "The upstream that gets the request."},
-    {"listeners.*.routes[].respond", kMap, "", "A fixed answer, in place of `upstream`."},
-    {"listeners.*.routes[].upgrades", kList, "[]",
-     "Upgrade tokens that are forwarded, such as `websocket`; all others are removed, and `h2c` "
-     "always."},
-    Later("listeners.*.routes[].upstreams"),
-    Later("listeners.*.routes[].redirect"),
-    Later("listeners.*.routes[].set_request_headers"),
-    Later("listeners.*.routes[].set_response_headers"),
-    Later("listeners.*.routes[].remove_request_headers"),
-    Later("listeners.*.routes[].remove_response_headers"),
-    Later("listeners.*.routes[].rewrite_prefix"),
-    Later("listeners.*.routes[].timeout"),
-    Later("listeners.*.routes[].timeout_total"),
-    Later("listeners.*.routes[].rate_limit"),
-    Later("listeners.*.routes[].basic_auth"),
-    Later("listeners.*.routes[].jwt"),
-    Later("listeners.*.routes[].compress"),
-    Later("listeners.*.routes[].body_bytes"),
-    Later("listeners.*.routes[].allow"),
-    Later("listeners.*.routes[].deny"),
-
-    {"listeners.*.routes[].match.host", kText, "any",
-     "The host asked for, exact (`api.example.com`) or all below a name (`*.example.com`), without "
-     "a port."},
-    {"listeners.*.routes[].match.path", kText, "any", "The whole path."},
-    {"listeners.*.routes[].match.path_prefix", kText, "any",
-     "A beginning of the path that ends at a segment: `/v1` takes `/v1` and `/v1/x`, not "
-     "`/v1foo`."},
-    Later("listeners.*.routes[].match.path_regex"),
-    Later("listeners.*.routes[].match.method"),
-    Later("listeners.*.routes[].match.headers"),
-    Later("listeners.*.routes[].match.cookies"),
-    Later("listeners.*.routes[].match.query"),
-
-    {"listeners.*.routes[].respond.status", kWhole, "200", "The status code.", 200, 599},
-    {"listeners.*.routes[].respond.body", kText, "\"\"",
-     "The body, at most 64KiB, sent as text/plain."},
-};
-
-constexpr Key kUpstreamKeys[] = {
-    {"upstreams", kNamedMap, "", "Groups of backends, by a name that routes use."},
-    {"upstreams.*.balance", kChoice, "round_robin",
-     "How a backend is chosen: in turn and by weight, by the fewest requests in flight for its "
-     "weight, or by the client's address.",
-     0, 0, "round_robin|least_connections|ip_hash", "consistent_hash|random_two|peak_ewma"},
-    {"upstreams.*.backends", kList, "",
-     "Required: addresses (`10.0.1.10:3000`, `\"[::1]:3000\"`, `unix:/path`) or maps with the keys "
-     "below."},
-    {"upstreams.*.keepalive", kMap, "", "Idle connections kept for the next request."},
-    {"upstreams.*.retries", kMap, "", "What is tried again on another backend, and how often."},
-    {"upstreams.*.protocol", kChoice, "http1", "What backends speak.", 0, 0, "http1", "h2c|h2|tcp"},
-    {"upstreams.*.timeouts", kMap, "", "How long backends may take."},
-    Later("upstreams.*.hash_key"),
-    Later("upstreams.*.sticky"),
-    Later("upstreams.*.health_check"),
-    Later("upstreams.*.passive_health"),
-    Later("upstreams.*.warm_up"),
-    Later("upstreams.*.slow_start"),
-    Later("upstreams.*.panic_threshold"),
-    Later("upstreams.*.queue"),
-    Later("upstreams.*.drain_timeout"),
-    Later("upstreams.*.send_proxy"),
-    Later("upstreams.*.tls"),
-
-    {"upstreams.*.backends[].address", kText, "",
-     "Required: `10.0.1.10:3000`, `\"[::1]:3000\"` or `unix:/path`. No two backends of an upstream "
-     "may "
-     "have the same."},
-    {"upstreams.*.backends[].weight", kWhole, "1", "The share of requests, relative to the others.",
-     1, 65535},
-    {"upstreams.*.backends[].backup", kBool, "false",
-     "Used only while no backend that is not a backup is available."},
-    Later("upstreams.*.backends[].max_connections"),
-    Later("upstreams.*.backends[].dns"),
-    Later("upstreams.*.backends[].port"),
-    Later("upstreams.*.backends[].srv"),
-    Later("upstreams.*.backends[].file"),
-
-    {"upstreams.*.keepalive.idle", kWhole, "64",
-     "Idle connections kept for each backend, over all workers (at least one a worker); 0: none.",
-     0, 65536},
-    {"upstreams.*.keepalive.idle_timeout", kDuration, "4s",
-     "An idle connection is closed after this long; a shorter `Keep-Alive: timeout=` of the "
-     "backend "
-     "wins.",
-     1, kYear},
-    {"upstreams.*.keepalive.max_requests", kWhole, "0",
-     "A connection is closed after this many requests; 0: no limit.", 0, 1'000'000'000},
-    {"upstreams.*.keepalive.max_age", kDuration, "0s",
-     "A connection this old takes no further request; 0s: no limit.", 0, kYear},
-
-    {"upstreams.*.retries.attempts", kWhole, "2",
-     "Attempts beyond the first, each on another backend while there is one. A refused connection "
-     "is "
-     "no attempt: each available backend is tried once.",
-     0, 16},
-    {"upstreams.*.retries.on", kList, "[connect, reset_before_response]",
-     "Any of `connect`, `reset_before_response`, `502`, `503` and `504`. A request that a backend "
-     "may "
-     "have acted on is repeated only where it is idempotent.",
-     0, 0, "connect|reset_before_response|502|503|504"},
-    {"upstreams.*.retries.budget", kPercent, "20%",
-     "Retries are at most this share of requests, but at least 10 a second.", 0, 100},
-    {"upstreams.*.retries.body_buffer", kSize, "64KiB",
-     "A request can be repeated only while what was sent of its body is no more than this.", 0,
-     16 * kMiB},
-
-    {"upstreams.*.timeouts.connect", kDuration, "3s", "Until a connection stands.", 1, kYear},
-    {"upstreams.*.timeouts.response", kDuration, "60s",
-     "From the request fully sent to the final response head.", 1, kYear},
-    {"upstreams.*.timeouts.idle", kDuration, "60s", "Between bytes of a response's body.", 1,
-     kYear},
-    {"upstreams.*.timeouts.tunnel", kDuration, "1h",
-     "Between bytes of a WebSocket or other tunnel.", 1, kYear},
 };
 
 constexpr Key kSharedKeys[] = {
@@ -218,8 +89,8 @@ constexpr Key kSharedKeys[] = {
 std::vector<Key> MakeKeys() {
   std::vector<Key> all;
   for (const std::span<const Key> part :
-       {std::span<const Key>(kProcessKeys), std::span<const Key>(kListenerKeys),
-        std::span<const Key>(kUpstreamKeys), std::span<const Key>(kSharedKeys)}) {
+       {std::span<const Key>(kProcessKeys), std::span<const Key>(kListenerKeys), RouteKeys(),
+        UpstreamKeys(), std::span<const Key>(kSharedKeys)}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;
@@ -232,6 +103,10 @@ std::string ExpectedOfType(const Key& key) {
       return "a map of keys";
     case kList:
       return "a list";
+    case kPairs:
+      return "a map of names and values";
+    case kOneOrList:
+      return "text or a list";
     case kText:
       return "text";
     case kChoice:

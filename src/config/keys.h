@@ -12,9 +12,11 @@
 namespace rondo::config {
 
 enum class KeyType : uint8_t {
-  kMap,       // a section with keys of its own
-  kNamedMap,  // names of the user's choosing, each with a section
-  kList,      // a list; `meaning` says of what
+  kMap,        // a section with keys of its own
+  kNamedMap,   // names of the user's choosing, each with a section
+  kPairs,      // names of the user's choosing, each with a value; `meaning` says of what
+  kList,       // a list; `meaning` says of what
+  kOneOrList,  // a text, or a list of them
   kText,
   kChoice,  // one of `choices`
   kBool,

@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "config/build.h"
-#include "rondo/config/scalar.h"
 #include "config/text.h"
 #include "config/yaml_tree.h"
+#include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {

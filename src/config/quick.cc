@@ -4,9 +4,9 @@
 
 #include "config/checks.h"
 #include "config/keys.h"
-#include "rondo/config/scalar.h"
 #include "config/text.h"
 #include "rondo/config/load.h"
+#include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {

@@ -4,9 +4,9 @@
 #include <chrono>
 #include <unordered_set>
 
-#include "rondo/config/scalar.h"
 #include "config/text.h"
 #include "rondo/base/check.h"
+#include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {
@@ -103,6 +103,15 @@ std::optional<Text> ReadElement(Context& context, const Node& node, std::string_
   if (node.kind == Node::Kind::kScalar) return Substituted(context, node);
   context.AddError(node.mark, Cat("an element of `", list, "` must be ", expected, ", not ",
                                   KindName(node.kind)));
+  return std::nullopt;
+}
+
+std::optional<Text> ReadEntry(Context& context, const Entry& entry, std::string_view map,
+                              std::string_view expected) {
+  if (!context.Visit(entry.where)) return std::nullopt;
+  if (entry.value->kind == Node::Kind::kScalar) return Substituted(context, *entry.value);
+  context.AddError(entry.value->mark, Cat("`", map, "`: ", Quoted(entry.name), " must be ",
+                                          expected, ", not ", KindName(entry.value->kind)));
   return std::nullopt;
 }
 
@@ -286,11 +295,31 @@ std::optional<std::vector<const Node*>> Section::ReadList(std::string_view leaf)
   return node.children;
 }
 
+std::optional<std::vector<Text>> Section::ReadOneOrList(std::string_view leaf,
+                                                        std::string_view expected) const {
+  const Entry* entry = Find(leaf);
+  if (entry == nullptr) return std::nullopt;
+  std::vector<Text> texts;
+  if (entry->value->kind != Node::Kind::kList) {
+    std::optional<Text> text = ReadScalar(KeyOf(leaf));
+    if (text) texts.push_back(std::move(*text));
+    return texts;
+  }
+  for (const Node* element : entry->value->children) {
+    std::optional<Text> text = ReadElement(context_, *element, leaf, expected);
+    if (text) texts.push_back(std::move(*text));
+  }
+  return texts;
+}
+
 std::optional<std::vector<Entry>> Section::ReadNamed(std::string_view leaf) const {
   const Entry* entry = Find(leaf);
   if (entry == nullptr || !context_.Visit(entry->where)) return std::nullopt;
   if (entry->value->kind != Node::Kind::kMap) {
-    AddKindError(context_, *entry->value, leaf, "a map of names, each with its keys");
+    const Key& key = KeyOf(leaf);
+    AddKindError(
+        context_, *entry->value, leaf,
+        key.type == KeyType::kPairs ? Expected(key) : "a map of names, each with its keys");
     return std::nullopt;
   }
   return Entries(context_, *entry->value);

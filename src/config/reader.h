@@ -64,6 +64,10 @@ std::vector<Entry> Entries(Context& context, const Node& map);
 std::optional<Text> ReadElement(Context& context, const Node& node, std::string_view list,
                                 std::string_view expected);
 
+// The same for the value of an entry in the map of that key.
+std::optional<Text> ReadEntry(Context& context, const Entry& entry, std::string_view map,
+                              std::string_view expected);
+
 class Section {
  public:
   // `path` as in the table of keys, "upstreams.*"; `where` is what an error about the whole section
@@ -93,7 +97,10 @@ class Section {
   std::optional<Section> ReadSection(std::string_view leaf) const;
   // The elements of a list; nothing where it was not written or is no list.
   std::optional<std::vector<const Node*>> ReadList(std::string_view leaf) const;
-  // The entries of a kNamedMap; nothing where it was not written or is no map.
+  // The texts of a kOneOrList; nothing where it was not written.
+  std::optional<std::vector<Text>> ReadOneOrList(std::string_view leaf,
+                                                 std::string_view expected) const;
+  // The entries of a kNamedMap or kPairs; nothing where it was not written or is no map.
   std::optional<std::vector<Entry>> ReadNamed(std::string_view leaf) const;
 
   // False where the key was written, or something that was reported already probably means it (a

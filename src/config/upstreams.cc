@@ -1,9 +1,11 @@
+#include <chrono>
 #include <unordered_map>
 
 #include "config/build.h"
 #include "config/checks.h"
-#include "rondo/config/scalar.h"
+#include "config/route_checks.h"
 #include "config/text.h"
+#include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {
@@ -39,6 +41,7 @@ Backend BuildBackend(Context& context, const Node& node) {
     BuildAddress(context, *text, backend);
   section.ReadWhole("weight", backend.weight);
   section.ReadBool("backup", backend.backup);
+  section.ReadWhole("max_connections", backend.max_connections);
   const bool is_other_kind = section.WroteUnavailable("dns") || section.WroteUnavailable("srv") ||
                              section.WroteUnavailable("file");
   if (section.Missing("address") && !is_other_kind) {
@@ -142,6 +145,46 @@ void BuildUpstreamTimeouts(const Section& upstream, UpstreamTimeouts& timeouts) 
   section->ReadDuration("tunnel", timeouts.tunnel);
 }
 
+void BuildBalance(const Section& upstream, Upstream& config) {
+  if (const std::optional<std::string> balance = upstream.ReadChoice("balance")) {
+    config.balance = balance::PolicyFromName(*balance).value_or(config.balance);
+  }
+  const std::optional<Text> text = upstream.ReadText("hash_key");
+  if (!text) return;
+  Context& context = upstream.context();
+  Checked<HashKey> key = CheckHashKey(text->value);
+  if (key.value) {
+    config.hash_key = std::move(*key.value);
+  } else {
+    context.AddError(text->where, ValueProblem("hash_key", text->value, key.problem));
+  }
+  if (config.balance != balance::PolicyKind::kConsistentHash) {
+    context.AddError(
+        upstream.Find("hash_key")->where,
+        "`hash_key` has a meaning only with `balance: consistent_hash`: write that, or "
+        "remove it");
+  }
+}
+
+void BuildSticky(const Section& upstream, std::optional<Sticky>& sticky) {
+  const std::optional<Section> section = upstream.ReadSection("sticky");
+  if (!section) return;
+  sticky.emplace();
+  ReadChecked(*section, "cookie", CheckCookieName, sticky->cookie);
+  section->ReadDuration("ttl", sticky->ttl);
+  if (sticky->ttl % std::chrono::seconds(1) != Duration(0)) {
+    section->context().AddError(section->Find("ttl")->value->mark,
+                                "`ttl` must be whole seconds: a cookie knows nothing finer");
+  }
+}
+
+void BuildQueue(const Section& upstream, Queue& queue) {
+  const std::optional<Section> section = upstream.ReadSection("queue");
+  if (!section) return;
+  section->ReadWhole("size", queue.size);
+  section->ReadDuration("timeout", queue.timeout);
+}
+
 }  // namespace
 
 std::vector<Upstream> BuildUpstreams(const Section& root) {
@@ -153,11 +196,11 @@ std::vector<Upstream> BuildUpstreams(const Section& root) {
     upstream.name = entry.name;
     const std::optional<Section> section = NamedSection(root.context(), "upstreams.*", entry);
     if (!section) continue;
-    if (const std::optional<std::string> balance = section->ReadChoice("balance")) {
-      upstream.balance = balance::PolicyFromName(*balance).value_or(upstream.balance);
-    }
+    BuildBalance(*section, upstream);
+    BuildSticky(*section, upstream.sticky);
     BuildBackends(*section, entry.name, upstream);
     BuildKeepalive(*section, upstream.keepalive);
+    BuildQueue(*section, upstream.queue);
     BuildRetries(*section, upstream.retries);
     BuildUpstreamTimeouts(*section, upstream.timeouts);
     section->ReadChoice("protocol");  // the only choice there is yet is the default

@@ -13,8 +13,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "rondo/config/scalar.h"
 #include "config/text.h"
+#include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {

@@ -1,0 +1,29 @@
+// The parts of the table of keys, and what they are written with.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "config/keys.h"
+
+namespace rondo::config {
+
+// All below listeners.*.routes[].
+std::span<const Key> RouteKeys();
+// `upstreams` and all below.
+std::span<const Key> UpstreamKeys();
+
+// Durations in milliseconds, sizes in bytes.
+inline constexpr int64_t kSecond = 1000;
+inline constexpr int64_t kHour = 3600 * kSecond;
+inline constexpr int64_t kYear = 365 * 24 * kHour;
+inline constexpr int64_t kKiB = 1024;
+inline constexpr int64_t kMiB = 1024 * kKiB;
+inline constexpr int64_t kPiB = kMiB * kMiB * kKiB;
+
+constexpr Key Later(std::string_view path) {
+  return {.path = path, .type = KeyType::kLater, .default_text = {}, .meaning = {}};
+}
+
+}  // namespace rondo::config

@@ -1,0 +1,30 @@
+// What one value of a route or of balancing must be; as in checks.h.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "config/checks.h"
+#include "rondo/config/config.h"
+
+namespace rondo::config {
+
+// A method, exactly as requests have it.
+Checked<std::string> CheckMethod(std::string_view text);
+// The name of a field that is matched or hashed.
+Checked<std::string> CheckFieldName(std::string_view text);
+// The name of a cookie (RFC 6265 §4.1.1).
+Checked<std::string> CheckCookieName(std::string_view text);
+Checked<std::string> CheckRegexText(std::string_view text);
+// The name and the value of a field that a route sets; names that it removes are the same.
+Checked<std::string> CheckEditedName(std::string_view text);
+Checked<std::string> CheckEditedValue(std::string_view text);
+// What Location says: a URL with its scheme, or a path.
+Checked<std::string> CheckRedirectTarget(std::string_view text);
+// What replaces a prefix of the path.
+Checked<std::string> CheckRewritePrefix(std::string_view text);
+// `request_id` is only for splits, `path` and `uri` are only for hash_key.
+Checked<HashKey> CheckSplitBy(std::string_view text);
+Checked<HashKey> CheckHashKey(std::string_view text);
+
+}  // namespace rondo::config
