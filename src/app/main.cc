@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/echo_command.h"
+#include "app/explain_command.h"
 #include "app/version.h"
 #include "rondo/config/load.h"
 #include "rondo/control/server.h"
@@ -85,6 +86,10 @@ int main(int argc, char** argv) {
   CLI::App* echo = app.add_subcommand("echo", "A tiny HTTP and WebSocket responder, for trying things out");
   rondo::app::AddEchoOptions(*echo, echo_arguments);
 
+  rondo::app::ExplainArguments explain_arguments;
+  CLI::App* explain = app.add_subcommand("explain", "Which listener, route and upstream a request takes, and why");
+  rondo::app::AddExplainOptions(*explain, explain_arguments);
+
   CLI::App* version = app.add_subcommand("version", "Print version, commit and engine");
   version->footer("Example:\n  rondo version");
 
@@ -96,6 +101,7 @@ int main(int argc, char** argv) {
   }
   if (run->parsed()) return Run(run_arguments);
   if (check->parsed()) return Check(check_file);
+  if (explain->parsed()) return rondo::app::RunExplainCommand(explain_arguments);
   if (echo->parsed()) return rondo::app::RunEchoCommand(echo_arguments);
   return rondo::app::PrintVersion();
 }

@@ -1,0 +1,216 @@
+#include "app/explain.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "app/explain_request.h"
+#include "rondo/base/check.h"
+#include "rondo/http/forwarding.h"
+#include "rondo/http/h1_parser.h"
+#include "rondo/http/rewrite.h"
+#include "rondo/http/sticky.h"
+#include "rondo/route/normalise.h"
+#include "rondo/route/router.h"
+
+namespace rondo::app {
+namespace {
+
+std::string Names(const std::vector<config::Listener>& listeners) {
+  std::string names;
+  for (const config::Listener& listener : listeners) {
+    if (!names.empty()) names += ", ";
+    names += listener.name;
+  }
+  return names;
+}
+
+bool ListensOn(const SocketAddress& address, const ExplainUrl& url) {
+  if (address.kind != SocketAddress::Kind::kIp || address.port != *url.port) return false;
+  const bool any = address.both_families || address.ip == IpAddress{} ||
+                   address.ip == IpAddress::V4(0) || !url.ip;
+  return any || address.ip == *url.ip;
+}
+
+// The listener that a connection to the URL reaches. A configuration with one listener has nothing
+// to choose: its port is often mapped to another one, by Docker say.
+const config::Listener* FindListener(const config::Config& config, const ExplainQuestion& question,
+                                     const ExplainUrl& url, std::string& problem) {
+  std::vector<const config::Listener*> found;
+  for (const config::Listener& listener : config.listeners) {
+    const bool takes =
+        question.listener.empty()
+            ? config.listeners.size() == 1 ||
+                  (url.port && std::any_of(listener.listen.begin(), listener.listen.end(),
+                                           [&](const auto& a) { return ListensOn(a, url); }))
+            : listener.name == question.listener;
+    if (takes) found.push_back(&listener);
+  }
+  if (found.size() == 1) return found.front();
+  const std::string names = Names(config.listeners);
+  if (!question.listener.empty()) {
+    problem = "--listener " + question.listener + ": there is no such listener; there is " + names;
+  } else {
+    problem = found.empty() ? "no listener listens on the port of that URL"
+                            : "more than one listener listens on the port of that URL";
+    problem += "; name one with --listener: " + names;
+  }
+  return nullptr;
+}
+
+// In words: what a hash is made of. `fallback` where the request has no such value.
+std::string HashedText(const config::HashKey& key, const http::RequestHead& head,
+                       const Explanation& explanation, const char* fallback) {
+  const auto with = [&](std::string what, std::optional<std::string_view> value) {
+    if (!value || value->empty()) return what + ", which it has not: " + fallback;
+    return what + " `" + std::string(*value) + "`";
+  };
+  switch (key.source) {
+    case config::HashKey::Source::kRequestId:
+      return "the request id";
+    case config::HashKey::Source::kClientIp:
+      return explanation.client ? "the client's address " + explanation.client->ToString()
+                                : "the client's address";
+    case config::HashKey::Source::kPath:
+      return "the path";
+    case config::HashKey::Source::kUri:
+      return "the path and query";
+    case config::HashKey::Source::kHeader: {
+      std::optional<std::string_view> value;
+      for (const http::Field& field : head.fields) {
+        if (!value && http::EqualsIgnoreCase(field.name, key.name)) value = field.value;
+      }
+      return with("the header " + key.name, value);
+    }
+    case config::HashKey::Source::kCookie:
+      return with("the cookie " + key.name, http::FindCookie(head, key.name));
+  }
+  return {};
+}
+
+StickyState StickyOf(const config::Upstream& upstream, const http::RequestHead& head) {
+  if (!upstream.sticky) return StickyState::kOff;
+  if (http::FindSticky(head, upstream.sticky->cookie)) return StickyState::kOurs;
+  return http::FindCookie(head, upstream.sticky->cookie) ? StickyState::kForeign
+                                                         : StickyState::kNone;
+}
+
+void AddUpstream(const config::Config& config, const http::RequestHead& head,
+                 const std::string& name, uint32_t weight, Explanation& explanation) {
+  const auto it = std::find_if(config.upstreams.begin(), config.upstreams.end(),
+                               [&](const config::Upstream& u) { return u.name == name; });
+  RONDO_CHECK(it != config.upstreams.end());
+  ExplainUpstream& added = explanation.upstreams.emplace_back();
+  added.upstream = &*it;
+  added.weight = weight;
+  added.sticky = StickyOf(*it, head);
+  switch (it->balance) {
+    case balance::PolicyKind::kRoundRobin:
+    case balance::PolicyKind::kLeastConnections:
+    case balance::PolicyKind::kRandomTwo:
+    case balance::PolicyKind::kPeakEwma:
+      break;
+    case balance::PolicyKind::kIpHash:
+      added.hashes = HashedText({}, head, explanation, "");
+      break;
+    case balance::PolicyKind::kConsistentHash:
+      added.hashes = HashedText(it->hash_key, head, explanation, "the client's address decides");
+      break;
+  }
+}
+
+void ExplainForwarding(const config::Config& config, const http::RequestHead& head,
+                       Explanation& explanation) {
+  const config::RouteConfig& route = *explanation.route;
+  const uint64_t body_max = route.body_bytes.value_or(config.limits.body_bytes);
+  if (body_max > 0 && head.framing == http::Framing::kLength && head.content_length > body_max) {
+    explanation.refusal = {.status = 413, .reason = "body_too_large"};
+  }
+  explanation.forwarded_target = head.path_and_query;
+  if (!route.rewrite_prefix.empty()) {
+    const http::PrefixRewrite rewrite{head.path_and_query, explanation.normalised_path,
+                                      route.match.path_prefix, route.rewrite_prefix};
+    explanation.forwarded_target.resize(http::RewritePrefixBound(rewrite));
+    const size_t size = http::RewritePrefix(rewrite, explanation.forwarded_target.data());
+    explanation.forwarded_target.resize(size);
+  }
+  // As the data plane has it: not together with a body.
+  if (head.framing == http::Framing::kNone ||
+      (head.framing == http::Framing::kLength && head.content_length == 0)) {
+    explanation.upgrade = http::ChooseUpgrade(head, route.upgrades);
+  }
+  if (!route.upstream.empty()) {
+    AddUpstream(config, head, route.upstream, 1, explanation);
+    return;
+  }
+  explanation.weights = 0;
+  for (const config::WeightedUpstream& choice : route.upstreams) {
+    AddUpstream(config, head, choice.name, choice.weight, explanation);
+    explanation.weights += choice.weight;
+  }
+  explanation.split_by = HashedText(route.split_by, head, explanation, "the request id decides");
+}
+
+void ExplainHead(const config::Config& config, const http::RequestHead& head,
+                 Explanation& explanation) {
+  const config::Listener& listener = *explanation.listener;
+  explanation.host = head.host;
+  if (explanation.peer && http::IsIn(*explanation.peer, listener.trusted_proxies)) {
+    explanation.client = http::ClientAddress(head, *explanation.peer, listener.trusted_proxies);
+  }
+  route::Scratch scratch;
+  const route::NormaliseResult path = route::NormalisePath(head.path_and_query, scratch);
+  if (!path.ok()) {
+    explanation.refusal = {.status = 400, .reason = path.reason};
+    return;
+  }
+  explanation.normalised_path = path.path;
+  if (head.max_forwards == 0) {
+    explanation.refusal = {.status = 501, .reason = "max_forwards_reached"};
+    return;
+  }
+  std::vector<route::RouteMatch> matches;
+  for (const config::RouteConfig& route : listener.routes) matches.push_back(route.match);
+  explanation.match = route::Router(matches).Explain({.host = head.host,
+                                                      .path = path.path,
+                                                      .method = head.method,
+                                                      .query = route::QueryOf(head.path_and_query),
+                                                      .fields = head.fields});
+  if (explanation.match.route == route::Router::kNone) {
+    explanation.refusal = {.status = 404, .reason = "no_route"};
+    return;
+  }
+  explanation.route = &listener.routes[explanation.match.route];
+  if (explanation.route->forwards()) ExplainForwarding(config, head, explanation);
+}
+
+}  // namespace
+
+ExplainResult Explain(const config::Config& config, const ExplainQuestion& question) {
+  ExplainResult result;
+  const std::optional<ExplainUrl> url = ParseExplainUrl(question.url, result.problem);
+  if (!url) return result;
+  const std::optional<std::string> bytes = MakeExplainHead(question, *url, result.problem);
+  if (!bytes) return result;
+  const config::Listener* listener = FindListener(config, question, *url, result.problem);
+  if (listener == nullptr) return result;
+
+  Explanation& explanation = result.explanation.emplace();
+  explanation.method = question.method;
+  explanation.host = url->host;
+  explanation.target = url->target;
+  explanation.peer = explanation.client = question.peer;
+  explanation.listener = listener;
+  http::RequestParser parser;
+  http::RequestHead head;
+  const http::HeadLimits limits{config.limits.header_bytes, config.limits.header_count};
+  const http::HeadResult parsed = parser.Parse(*bytes, 0, limits, head);
+  if (parsed.status == http::HeadStatus::kComplete) {
+    ExplainHead(config, head, explanation);
+  } else {
+    RONDO_CHECK(parsed.refusal);
+    explanation.refusal = parsed.refusal;
+  }
+  return result;
+}
+
+}  // namespace rondo::app

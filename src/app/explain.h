@@ -1,0 +1,73 @@
+// `rondo explain`: what becomes of a request under a configuration, without running it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rondo/base/address.h"
+#include "rondo/config/config.h"
+#include "rondo/http/message.h"
+#include "rondo/route/explain.h"
+
+namespace rondo::app {
+
+// The request that is asked about.
+struct ExplainQuestion {
+  // http://host:port/path?query; also https, ws and wss (which ask for an upgrade to websocket);
+  // without a scheme; or a path alone, or "*".
+  std::string url;
+  std::string method = "GET";
+  std::vector<std::pair<std::string, std::string>> fields;
+  std::optional<IpAddress> peer;  // where the connection comes from
+  std::string listener;           // empty: by the port of the URL
+};
+
+// How a request carries the stickiness cookie of an upstream.
+enum class StickyState : uint8_t { kOff, kNone, kForeign, kOurs };
+
+struct ExplainUpstream {
+  const config::Upstream* upstream = nullptr;
+  uint32_t weight = 1;  // of this upstream in the route's split
+  StickyState sticky = StickyState::kOff;
+  // What the policy hashes of this request, in words: "the client's address 192.0.2.1". Empty for
+  // policies that hash nothing.
+  std::string hashes;
+};
+
+// Values, but for pointers into the configuration that was asked about.
+struct Explanation {
+  std::string method;
+  std::string host;
+  std::string target;           // as it is on the wire
+  std::string normalised_path;  // what routes are matched against; empty where refused before
+  std::optional<IpAddress> peer;
+  std::optional<IpAddress> client;  // the peer, or whom it names where it is trusted
+  const config::Listener* listener = nullptr;
+  // The answer where the request does not get to a route or past it: 400, 404, 413, ...
+  http::Refusal refusal;
+  route::MatchExplanation match;
+  const config::RouteConfig* route = nullptr;
+
+  // Where the route forwards.
+  std::string forwarded_target;
+  std::string upgrade;   // the protocol the backend is asked for; empty: none
+  std::string split_by;  // what decides between several upstreams, in words
+  uint32_t weights = 1;  // the sum over `upstreams`
+  std::vector<ExplainUpstream> upstreams;
+
+  // A route takes the request and nothing refuses it.
+  bool answered() const { return route != nullptr && !refusal; }
+};
+
+struct ExplainResult {
+  std::optional<Explanation> explanation;
+  std::string problem;  // a sentence about the question where there is no answer to it
+};
+
+// The explanation points into `config`.
+ExplainResult Explain(const config::Config& config, const ExplainQuestion& question);
+
+}  // namespace rondo::app

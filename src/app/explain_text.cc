@@ -1,0 +1,180 @@
+#include "app/explain_text.h"
+
+#include <chrono>
+#include <string_view>
+
+#include "rondo/http/local_reply.h"
+
+namespace rondo::app {
+namespace {
+
+std::string Number(uint64_t value) { return std::to_string(value); }
+
+// "90 %", "33.3 %".
+std::string Percent(uint32_t weight, uint32_t weights) {
+  const uint64_t thousandths = (uint64_t{weight} * 2000 + weights) / (uint64_t{2} * weights);
+  const uint64_t rest = thousandths % 10;
+  return Number(thousandths / 10) + (rest == 0 ? "" : "." + Number(rest)) + " %";
+}
+
+std::string Seconds(Duration duration) {
+  using Milliseconds = std::chrono::milliseconds;
+  const auto count = std::chrono::ceil<Milliseconds>(duration).count();
+  return count % 1000 == 0 ? std::to_string(count / 1000) + "s" : std::to_string(count) + "ms";
+}
+
+// Lines of text, indented, and padded where they are a table.
+class Text {
+ public:
+  void Line(int depth, const std::string& text) {
+    out_.append(static_cast<size_t>(depth) * 2, ' ').append(text).push_back('\n');
+  }
+  void Pair(const char* name, const std::string& value) {
+    std::string line(name);
+    line.append(line.size() < kNameWidth ? kNameWidth - line.size() : 1, ' ');
+    Line(1, line + value);
+  }
+  void Gap() { out_.push_back('\n'); }
+  std::string Take() { return std::move(out_); }
+
+ private:
+  static constexpr size_t kNameWidth = 14;
+  std::string out_;
+};
+
+std::string RouteName(const config::Listener& listener, size_t index, const std::string& file) {
+  std::string name = "route " + Number(index + 1);
+  const config::SourceMark& where = listener.routes[index].where;
+  if (where.line > 0) name += " (" + file + ":" + std::to_string(where.line) + ")";
+  return name;
+}
+
+std::string Status(int status) {
+  return std::to_string(status) + " " + std::string(http::PhraseOf(status));
+}
+
+void WriteRequest(const Explanation& explanation, Text& text) {
+  text.Line(0, explanation.method + " " + explanation.target);
+  if (!explanation.host.empty()) text.Pair("host", explanation.host);
+  const std::string_view path =
+      std::string_view(explanation.target).substr(0, explanation.target.find('?'));
+  if (!explanation.normalised_path.empty() && explanation.normalised_path != path) {
+    text.Pair("path", explanation.normalised_path + ", as routes see it");
+  }
+  if (explanation.client) {
+    const bool named = explanation.client != explanation.peer;
+    text.Pair("client",
+              explanation.client->ToString() + (named ? ", as " + explanation.peer->ToString() +
+                                                            " says, which is in trusted_proxies"
+                                                      : ""));
+  }
+  std::string addresses;
+  for (const SocketAddress& address : explanation.listener->listen) {
+    addresses += (addresses.empty() ? " on " : ", ") + address.ToString();
+  }
+  text.Pair("listener", explanation.listener->name + addresses);
+}
+
+void WriteRoutes(const Explanation& explanation, const std::string& file, Text& text) {
+  if (explanation.match.tried.empty()) return;
+  text.Gap();
+  for (const route::RouteTried& tried : explanation.match.tried) {
+    const std::string name = RouteName(*explanation.listener, tried.route, file);
+    text.Line(0, name + (tried.matched() ? " takes it" : " does not:"));
+    for (const route::FailedPart& part : tried.failed) text.Line(1, part.Sentence());
+  }
+}
+
+void WriteEdits(const http::HeaderEdits& edits, const char* of, Text& text) {
+  for (const auto& [name, value] : edits.set) {
+    text.Pair("set", std::string(of) + " header " + name + ": " + value);
+  }
+  for (const std::string& name : edits.remove) {
+    text.Pair("remove", std::string(of) + " header " + name);
+  }
+}
+
+std::string StickyText(const config::Upstream& upstream, StickyState state) {
+  const std::string cookie = upstream.sticky ? "by the cookie " + upstream.sticky->cookie : "";
+  switch (state) {
+    case StickyState::kOff:
+      return {};
+    case StickyState::kNone:
+      return cookie + ", which the request has not: the answer sets it";
+    case StickyState::kForeign:
+      return cookie + ", whose value is not one of Rondo's: the answer sets it anew";
+    case StickyState::kOurs:
+      return cookie + ": to the backend it names, while that is there";
+  }
+  return {};
+}
+
+void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice, Text& text) {
+  const config::Upstream& upstream = *choice.upstream;
+  text.Gap();
+  std::string line = "upstream " + upstream.name;
+  if (explanation.upstreams.size() > 1) {
+    line += ", for " + Percent(choice.weight, explanation.weights);
+  }
+  text.Line(0, line);
+  text.Pair("balance", std::string(balance::PolicyName(upstream.balance)) +
+                           (choice.hashes.empty() ? "" : " of " + choice.hashes));
+  if (choice.sticky != StickyState::kOff) {
+    text.Pair("sticky", StickyText(upstream, choice.sticky));
+  }
+  for (const config::Backend& backend : upstream.backends) {
+    std::string words = backend.id;
+    if (backend.id != backend.address.ToString()) words += " at " + backend.address.ToString();
+    words += ", weight " + Number(backend.weight);
+    if (backend.max_connections > 0) {
+      words += ", at most " + Number(backend.max_connections) + " connections";
+    }
+    if (backend.backup) words += ", backup: only while no other is available";
+    text.Pair("backend", words);
+  }
+}
+
+void WriteAnswer(const Explanation& explanation, Text& text) {
+  text.Gap();
+  if (explanation.refusal) {
+    const http::Refusal& refusal = explanation.refusal;
+    text.Line(0, "answered with " + Status(refusal.status) + " (" + refusal.reason +
+                     "): " + std::string(http::MessageOf(refusal.reason, refusal.status)));
+    return;
+  }
+  const config::RouteConfig& route = *explanation.route;
+  if (route.respond) {
+    text.Line(0, "answered with " + Status(route.respond->status) + ", a body of " +
+                     Number(route.respond->body.size()) + " bytes");
+  } else if (route.redirect) {
+    text.Line(0, "redirected with " + Status(route.redirect->status) + " to " + route.redirect->to);
+  } else if (explanation.upstreams.size() > 1) {
+    text.Line(0, "forwarded to one of several upstreams: " + explanation.split_by +
+                     " decides, the same always for the same");
+  } else {
+    text.Line(0, "forwarded");
+  }
+  if (route.forwards()) {
+    text.Pair("as", explanation.method + " " + explanation.forwarded_target);
+    if (!explanation.upgrade.empty()) text.Pair("upgrade", explanation.upgrade);
+    WriteEdits(route.request_headers, "request", text);
+  }
+  WriteEdits(route.response_headers, "response", text);
+  if (route.timeout) text.Pair("timeout", Seconds(*route.timeout) + " for the response's head");
+  if (route.timeout_total) text.Pair("timeout_total", Seconds(*route.timeout_total));
+  for (const ExplainUpstream& choice : explanation.upstreams) {
+    WriteUpstream(explanation, choice, text);
+  }
+}
+
+}  // namespace
+
+std::string ExplanationText(const Explanation& explanation, const std::string& file) {
+  Text text;
+  WriteRequest(explanation, text);
+  WriteRoutes(explanation, file, text);
+  WriteAnswer(explanation, text);
+  return text.Take();
+}
+
+}  // namespace rondo::app
