@@ -45,9 +45,8 @@ void Predicates::Add(size_t route, const RouteMatch& match) {
   AddTests(Place::kQuery, match.query, *added);
   // What costs least is asked first.
   std::ranges::partition(added->tests, [](const Test& test) { return test.regex == nullptr; });
-});
-if (!match.path_regex.empty()) added->path_regex = RegexFor(match.path_regex);
-routes_[route] = std::move(added);
+  if (!match.path_regex.empty()) added->path_regex = RegexFor(match.path_regex);
+  routes_[route] = std::move(added);
 }
 
 bool Predicates::Holds(size_t route, const RequestView& request, MatchScratch& scratch) const {
