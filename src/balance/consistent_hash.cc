@@ -7,7 +7,7 @@
 // Whether one member beats another for a key depends on those two alone. So when one comes, goes or
 // changes its weight, only keys that it wins or loses move: nothing moves between the others. The
 // circle's uneven gaps, which make a plain ring need hundreds of points, are evened out by the
-// probes: shares lie within about 1 / sqrt(4 * kPoints * kProbes) = 3 % (one standard deviation) of
+// probes: shares lie within about 1 / sqrt(4 * kPoints * kProbes) = 3.6 % (one standard deviation) of
 // what the weights say, in a pool of any size. All arithmetic is in integers, the same everywhere.
 //
 // To find the least without looking at all points, they are kept sorted, by class of weight: around
@@ -26,7 +26,7 @@ namespace rondo::balance {
 namespace {
 
 constexpr size_t kPoints = 16;
-constexpr size_t kProbes = 16;
+constexpr size_t kProbes = 12;
 
 constexpr std::array<uint64_t, kPoints + kProbes> MakeSalts() {
   std::array<uint64_t, kPoints + kProbes> salts{};
@@ -45,6 +45,7 @@ struct Point {
 };
 
 using Wide = unsigned __int128;
+using Places = std::array<uint64_t, kProbes>;
 
 // Who is nearest so far.
 class Nearest {
@@ -87,6 +88,7 @@ class Ring {
     starts_.assign((size_t{1} << bits_) + 1, 0);
     for (const Point& point : points) {
       ++starts_[SlotOf(point.position) + 1];
+      weight_min_ = std::min(weight_min_, point.weight);
       weight_max_ = std::max(weight_max_, point.weight);
     }
     for (size_t i = 1; i < starts_.size(); ++i) starts_[i] += starts_[i - 1];
@@ -102,39 +104,56 @@ class Ring {
     }
   }
 
-  void PrefetchSlot(uint64_t place) const { __builtin_prefetch(&starts_[SlotOf(place)]); }
-  void PrefetchPoint(uint64_t place) const {
-    __builtin_prefetch(&points_[std::min<size_t>(starts_[SlotOf(place)], points_.size() - 1)]);
-  }
-
-  // Offers all points around `place` that could win. `excluded(member)` says who may not; `budget`
-  // is how many points may be looked at. False: it ran out.
+  // Offers all points around any of the places that could win. `excluded(member)` says who may not;
+  // `budget` is how many points may be looked at. False: it ran out.
   template <typename IsExcluded>
-  bool Search(uint64_t place, Nearest& nearest, int64_t& budget, IsExcluded excluded) const {
-    const size_t begin = FirstFrom(place);
-    size_t i = begin;
-    for (size_t n = 0; n < points_.size(); ++n, ++i) {
-      if (i == points_.size()) i = 0;
-      const Point& point = points_[i];
-      const uint64_t distance = point.position - place;
-      if (distance > kHalf || nearest.Beyond(distance, weight_max_)) break;
-      if (--budget < 0) return false;
-      if (!excluded(point.member)) nearest.Offer(point.member, distance, point.weight);
+  bool Search(const Places& places, Nearest& nearest, int64_t& budget, bool may_exclude,
+              IsExcluded excluded) const {
+    // All memory that will be needed is asked for at once.
+    for (const uint64_t place : places) __builtin_prefetch(&starts_[SlotOf(place)]);
+    for (const uint64_t place : places) {
+      __builtin_prefetch(&points_[std::min<size_t>(starts_[SlotOf(place)], points_.size() - 1)]);
     }
-    i = begin;
-    for (size_t n = 0; n < points_.size(); ++n) {
-      i = (i == 0 ? points_.size() : i) - 1;
-      const Point& point = points_[i];
-      const uint64_t distance = place - point.position;
-      if (distance > kHalf || nearest.Beyond(distance, weight_max_)) break;
-      if (--budget < 0) return false;
-      if (!excluded(point.member)) nearest.Offer(point.member, distance, point.weight);
+    // First the neighbours of every place, so that there is something to beat; where weights are
+    // equal and nobody is excluded that is all. Then as far out from each as could beat that.
+    std::array<size_t, kProbes> begins;
+    for (size_t i = 0; i < kProbes; ++i) {
+      begins[i] = FirstFrom(places[i]);
+      const Point& right = points_[begins[i] == points_.size() ? 0 : begins[i]];
+      const Point& left = points_[(begins[i] == 0 ? points_.size() : begins[i]) - 1];
+      const uint64_t to_right = right.position - places[i];
+      const uint64_t to_left = places[i] - left.position;
+      const Point& nearer = to_left < to_right ? left : right;
+      if (!excluded(nearer.member)) {
+        nearest.Offer(nearer.member, std::min(to_left, to_right), nearer.weight);
+      }
+    }
+    if (weight_min_ == weight_max_ && !may_exclude) return true;
+    for (size_t i = 0; i < kProbes; ++i) {
+      if (!Walk<false>(begins[i], places[i], nearest, budget, excluded)) return false;
+      if (!Walk<true>(begins[i], places[i], nearest, budget, excluded)) return false;
     }
     return true;
   }
 
  private:
   static constexpr uint64_t kHalf = uint64_t{1} << 63;  // of the circle
+
+  template <bool kToLeft, typename IsExcluded>
+  bool Walk(size_t i, uint64_t place, Nearest& nearest, int64_t& budget,
+            IsExcluded excluded) const {
+    for (size_t n = 0; n < points_.size(); ++n) {
+      if (kToLeft) i = (i == 0 ? points_.size() : i) - 1;
+      if (!kToLeft && i == points_.size()) i = 0;
+      const Point& point = points_[i];
+      const uint64_t distance = kToLeft ? place - point.position : point.position - place;
+      if (distance > kHalf || nearest.Beyond(distance, weight_max_)) break;
+      if (--budget < 0) return false;
+      if (!excluded(point.member)) nearest.Offer(point.member, distance, point.weight);
+      if (!kToLeft) ++i;
+    }
+    return true;
+  }
 
   size_t SlotOf(uint64_t position) const { return position >> (64 - bits_); }
   // The index of the first point not before `place`, or one past the last.
@@ -145,6 +164,7 @@ class Ring {
   }
 
   int bits_;
+  uint32_t weight_min_ = UINT32_MAX;
   uint32_t weight_max_ = 0;
   std::vector<Point> points_;     // by position
   std::vector<uint32_t> starts_;  // for each slot the index of the first point not before it
@@ -173,13 +193,18 @@ class ConsistentHash final : public PoolPolicy {
   }
 
   size_t Pick(PickContext context, const Tried& tried) override {
-    std::array<uint64_t, kProbes> places;
+    Places places;
     for (size_t i = 0; i < kProbes; ++i) places[i] = PlaceOf(context.key, i);
     Nearest nearest(id_hashes_);
-    const bool found =
-        MayExclude(tried)
-            ? Search(places, nearest, [&](size_t member) { return Excluded(member, tried); })
-            : Search(places, nearest, [](size_t) { return false; });
+    const bool may_exclude = MayExclude(tried);
+    int64_t budget = budget_;
+    bool found = true;
+    for (size_t i = 0; found && i < rings_.size(); ++i) {
+      found = may_exclude
+                  ? rings_[i].Search(places, nearest, budget, true,
+                                     [&](size_t member) { return Excluded(member, tried); })
+                  : rings_[i].Search(places, nearest, budget, false, [](size_t) { return false; });
+    }
     return found ? nearest.member() : LookAtAll(places, tried);
   }
 
@@ -189,23 +214,8 @@ class ConsistentHash final : public PoolPolicy {
   static constexpr size_t kBudgetMax = 4096;
   static constexpr int64_t kBudgetMin = 512;
 
-  template <typename IsExcluded>
-  bool Search(const std::array<uint64_t, kProbes>& places, Nearest& nearest,
-              IsExcluded excluded) const {
-    int64_t budget = budget_;
-    for (const Ring& ring : rings_) {
-      // All memory that will be needed is asked for at once.
-      for (const uint64_t place : places) ring.PrefetchSlot(place);
-      for (const uint64_t place : places) ring.PrefetchPoint(place);
-      for (const uint64_t place : places) {
-        if (!ring.Search(place, nearest, budget, excluded)) return false;
-      }
-    }
-    return true;
-  }
-
   // Where nearly all are full or tried: the few others, with all their points. The same result.
-  size_t LookAtAll(const std::array<uint64_t, kProbes>& places, const Tried& tried) const {
+  size_t LookAtAll(const Places& places, const Tried& tried) const {
     Nearest nearest(id_hashes_);
     for (size_t i = 0; i < weights_.size(); ++i) {
       if (Excluded(i, tried)) continue;

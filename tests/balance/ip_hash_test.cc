@@ -57,8 +57,8 @@ TEST(IpHash, SharesOutByWeight) {
       const int keys = size > 100 ? 200000 : 50000;
       std::vector<int> counts(size);
       for (int i = 0; i < keys; ++i) {
-        ++counts[policy->Pick({AddressKey(IpAddress::V4(0x0a000000u + static_cast<uint32_t>(i))), {}},
-                              {})];
+        ++counts[policy->Pick(
+            {AddressKey(IpAddress::V4(0x0a000000u + static_cast<uint32_t>(i))), {}}, {})];
       }
       double chi_squared = 0;
       for (size_t i = 0; i < size; ++i) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "rondo/balance/latency.h"
 #include "rondo/balance/policy.h"
 #include "rondo/balance/stable_hash.h"
 
@@ -15,14 +16,18 @@ namespace rondo::balance {
 
 class Pool {
  public:
-  explicit Pool(const std::vector<uint32_t>& weights) {
+  // `max_in_flight` is that of every member.
+  explicit Pool(const std::vector<uint32_t>& weights, uint32_t max_in_flight = 0) {
     for (const uint32_t weight : weights) {
       const std::string id = "10.0." + std::to_string(members_.size() / 250) + "." +
                              std::to_string(members_.size() % 250 + 1) + ":3000";
-      members_.push_back(Member{weight, StableHash(id), &in_flight_.emplace_back(0)});
+      members_.push_back(Member{weight, StableHash(id), &in_flight_.emplace_back(0), max_in_flight,
+                                &latency_.emplace_back()});
     }
   }
   const std::vector<Member>& members() const { return members_; }
+  std::vector<Member>& members() { return members_; }
+  LatencyCell& latency(size_t index) { return latency_[index]; }
   std::atomic<uint32_t>& in_flight(size_t index) { return in_flight_[index]; }
   std::unique_ptr<Policy> Make(PolicyKind kind, uint64_t seed = 0) const {
     return MakePolicy(kind, members_, seed);
@@ -30,6 +35,7 @@ class Pool {
 
  private:
   std::deque<std::atomic<uint32_t>> in_flight_;
+  std::deque<LatencyCell> latency_;
   std::vector<Member> members_;
 };
 

@@ -62,7 +62,8 @@ TEST(RoundRobin, LeavesTheSequenceOfFirstPicksAloneWhenWeightedRetriesComeBetwee
 TEST(RoundRobin, SharesOutEvenlyBetweenWorkersStartedAtDifferentPlaces) {
   Pool pool({1, 1, 1, 1});
   std::vector<int> first(4);
-  for (uint64_t worker = 0; worker < 4; ++worker) ++first[pool.Make(kKind, worker)->Pick({0, {}}, {})];
+  for (uint64_t worker = 0; worker < 4; ++worker)
+    ++first[pool.Make(kKind, worker)->Pick({0, {}}, {})];
   EXPECT_EQ(first, std::vector<int>({1, 1, 1, 1}));
 }
 
