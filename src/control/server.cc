@@ -160,7 +160,7 @@ int RunServer(const config::Config& config) {
     LogError(std::string(sockets.status().message()));
     return 1;
   }
-  const auto snapshot = std::make_shared<const upstream::Snapshot>(1, config);
+  const auto snapshot = std::make_shared<const upstream::Snapshot>(1, config, count);
   {
     WorkerThreads workers(events.done_fd());
     const absl::Status started = workers.Start(engine->kind, snapshot, *std::move(sockets), log.get());

@@ -195,6 +195,7 @@ void AppendJson(const AccessRecord& record, std::string& out) {
     AppendTimeField("first_byte_ms", record.first_byte, out);
   }
   AppendTimeField("total_ms", record.total, out);
+  if (!record.sticky.empty()) AppendField("sticky", record.sticky, out);
   AppendField("reason", record.reason, out);
   if (!record.detail.empty()) AppendField("detail", record.detail, out);
   AppendField("user_agent", record.user_agent, out);

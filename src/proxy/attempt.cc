@@ -20,10 +20,12 @@ bool IsRefusal(int error) {
 // The steady path (an idle connection, an answer that comes whole in one piece) runs through this one frame;
 // what is rarer has coroutines of its own.
 rt::Task<> Exchange::Attempt() {
-  upstream::WorkerBackend* backend = PickBackend();
-  if (backend == nullptr) co_return;
+  Placed placed = TakePlace();
+  if (placed == Placed::kMustWait) placed = co_await WaitForPlace();
+  if (placed == Placed::kNowhere) co_return;
+  TakeConnection();
   if (backend_ == nullptr) {
-    const bool connected = co_await Connect(*backend);
+    const bool connected = co_await Connect(*lease_.backend());
     if (!connected) co_return;
   }
   PrepareRequest();
@@ -56,24 +58,70 @@ rt::Task<> Exchange::Attempt() {
   }
 }
 
-// Leases a backend, and takes an idle connection to it where there is one.
-upstream::WorkerBackend* Exchange::PickBackend() {
-  upstream::WorkerBackend* backend = upstream_->Pick(hash_key_, picks_);
-  if (backend == nullptr) {
-    failure_ = previous_failure_ ? previous_failure_ : Failure{503, "no_backend_up", Stage::kPick};
-    failure_.stage = Stage::kPick;
-    return nullptr;
+// Takes a place at a backend, where one is to be had at once.
+Exchange::Placed Exchange::TakePlace() {
+  switch (upstream_->Acquire(pick_key_, picks_, &lease_)) {
+    case upstream::WorkerUpstream::Acquired::kLease:
+      return Placed::kLease;
+    case upstream::WorkerUpstream::Acquired::kFull:
+      return Placed::kMustWait;
+    case upstream::WorkerUpstream::Acquired::kNone:
+      break;
   }
-  lease_ = upstream::Lease(*backend);
-  backend_id_ = backend->shared->settings.id;
+  failure_ = previous_failure_ ? previous_failure_ : Failure{503, "no_backend_up", Stage::kPick};
+  failure_.stage = Stage::kPick;
+  return Placed::kNowhere;
+}
+
+// Waits in the upstream's queue, at most queue.timeout in all attempts together.
+rt::Task<Exchange::Placed> Exchange::WaitForPlace() {
+  const Instant began = worker_.loop().Now();
+  if (queue_until_ == kNever) queue_until_ = began + upstream_->settings().queue.timeout;
+  client_.deadline.Set(queue_until_);
+  // A client that leaves while it waits gives its place in the queue up.
+  waiting_in_queue_ = true;
+  if (RequestReceived()) client_.receiver.Arm();
+  upstream::QueueWait wait(*upstream_);
+  const int32_t result = co_await upstream_->Wait(wait, pick_key_, picks_, client_.token);
+  waiting_in_queue_ = false;
+  queue_time_ += worker_.loop().Now() - began;
+  if (result == 0) {
+    lease_ = std::move(wait.lease);
+    co_return Placed::kLease;
+  }
+  if (result == -ENOSPC) {
+    Fail(503, "queue_full", Stage::kPick);
+  } else {
+    FailFromQueue();
+  }
+  co_return Placed::kNowhere;
+}
+
+// The wait ended without a place.
+void Exchange::FailFromQueue() {
+  if (client_.token.reason() == rt::CancelReason::kFinished && upload_ == Upload::kDone) {
+    // The client ended its direction while it waited. It may only have nothing more to say: tell it.
+    client_.token.ClearPassing();
+    Fail(503, "client_left_queue", Stage::kPick);
+    return;
+  }
+  const bool total = TotalIsOver();
+  FailFromCancel("queue_timeout", Stage::kPick);
+  // Too many requests for too few places is a 503, to be tried again later.
+  if (failure_.status == 504 && !total) failure_.status = 503;
+}
+
+// Takes an idle connection to the leased backend, where there is one that is fit.
+void Exchange::TakeConnection() {
+  upstream::WorkerBackend& backend = *lease_.backend();
+  backend_id_ = backend.shared->settings.id;
   attempt_bytes_ = 0;
   status_ = interims_ = 0;
   relayed_bytes_ = 0;
   response_complete_ = backend_broke_ = false;
   // What may not be repeated does not race with a backend that closes an idle connection.
   const Duration idle_max = Repeatable() ? Duration::max() : Duration(std::chrono::seconds(1));
-  backend_ = upstream_->TakeIdle(*backend, idle_max);
-  return backend;
+  backend_ = upstream_->TakeIdle(backend, idle_max);
 }
 
 rt::Task<bool> Exchange::Connect(upstream::WorkerBackend& backend) {
@@ -116,7 +164,7 @@ void Exchange::PrepareRequest() {
   client_.deadline.Set(worker_.loop().Now() + idle);
   backend_->receiver.Arm();
   // The next thing from this client goes the same way; until it is wanted, it is held.
-  if (request_body_.done() && input_.size() == input_consumed_) client_.receiver.Arm();
+  if (RequestReceived()) client_.receiver.Arm();
   AddInitialBody(backend_->sender);
 }
 
@@ -133,11 +181,13 @@ void Exchange::RequestSent(int32_t result) {
     backend_broke_ = true;
   } else if (!request_body_.done()) {
     upload_ = Upload::kRunning;
+    sent_at_ = worker_.loop().Now();
     client_.deadline.Clear();  // the upload watches itself, and sets this when it is through
     upload_scope_.Spawn(UploadBody());
     return;
   }
-  client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.response);
+  sent_at_ = worker_.loop().Now();
+  client_.deadline.Set(sent_at_ + ResponseTimeout());
 }
 
 void Exchange::AddInitialBody(rt::Sender& sender) {
@@ -146,7 +196,7 @@ void Exchange::AddInitialBody(rt::Sender& sender) {
     sender.Add(request_block_.data(), request_block_.size());
     return;
   }
-  if (!chunked_request_ && body.size() <= request_block_.room()) {
+  if (!chunked_request_ && spans_.kept_bytes == 0 && body.size() <= request_block_.room()) {
     // One small send beats two parts.
     std::memcpy(request_block_.data() + request_block_.size(), body.data(), body.size());
     sender.Add(request_block_.data(), request_block_.size() + body.size());
@@ -230,13 +280,14 @@ void Exchange::ResumeResponseWait(Instant due) {
     client_.deadline.Set(due);
   } else {
     // The upload came to its end meanwhile.
-    client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.response);
+    client_.deadline.Set(worker_.loop().Now() + ResponseTimeout());
   }
 }
 
 // The backend ended before a whole head had come.
 void Exchange::FailReceive(int32_t received) {
   if (received == -ECANCELED) {
+    ObserveLatency();  // it takes at least this long
     FailFromCancel("response_timeout", Stage::kResponse);
   } else if (!response_input_.empty()) {
     Fail(502, "bad_response", Stage::kResponse);
@@ -254,7 +305,11 @@ void Exchange::FailFromCancel(const char* timeout_reason, Stage stage) {
   switch (client_.token.reason()) {
     case rt::CancelReason::kDeadline:
       client_.token.ClearPassing();
-      Fail(504, timeout_reason, stage);
+      if (TotalIsOver()) {
+        Fail(504, "total_timeout", Stage::kPick);  // whatever it waited for; nothing is tried again
+      } else {
+        Fail(504, timeout_reason, stage);
+      }
       return;
     case rt::CancelReason::kFinished:
       client_.token.ClearPassing();
@@ -289,6 +344,11 @@ void Exchange::MarkTried(const upstream::WorkerBackend& backend, bool refused) {
     picks_ = new (frames().Allocate(sizeof(upstream::PickState))) upstream::PickState();
   }
   upstream::WorkerUpstream::MarkTried(*picks_, backend, refused);
+}
+
+bool Exchange::WasTried(const upstream::WorkerBackend& backend) const {
+  if (picks_ == nullptr) return false;
+  return (backend.backup ? picks_->backup : picks_->primary).Contains(backend.member);
 }
 
 void Exchange::ForgetPicks() {

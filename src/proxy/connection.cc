@@ -57,6 +57,8 @@ void ClientConnection::OnUnawaited(rt::Receiver& receiver) {
       // that only has nothing more to say. An error means that nobody is left.
       if (receiver.ready() && receiver.held_result() < 0) {
         self.Cancel(rt::CancelReason::kClientGone);
+      } else if (receiver.ready() && receiver.held_result() == 0 && self.exchange_->waiting_in_queue()) {
+        self.token.Cancel(rt::CancelReason::kFinished);
       }
       return;
     case State::kLingering:

@@ -41,7 +41,7 @@ rt::Task<After> Exchange::Run() {
   } else if (forward) {
     co_await Forward();
   } else {
-    co_await ReplyFixed(*route_->respond);
+    co_await ReplyFixed();
   }
   co_return Finish();
 }
@@ -84,87 +84,6 @@ void Exchange::Refuse(const http::Refusal& refusal) {
   upload_ = Upload::kRefused;
 }
 
-// Decides what is done with the request whose head is in the worker's scratch. False with failure_ set where
-// it is not served; false without where the route answers itself.
-bool Exchange::Route() {
-  const http::RequestHead& head = worker_.request_head;
-  minor_version_ = head.minor_version;
-  keep_alive_ = head.keep_alive;
-  is_head_ = head.is_head;
-  idempotent_ = head.idempotent;
-  has_idempotency_key_ = head.known.Has(http::FieldId::kIdempotencyKey);
-  expects_continue_ = head.expect_continue;
-  reply_format_ = http::ReplyFormatFor(head);
-  http::MakeRequestId(worker_.rng().Next(), worker_.rng().Next(), request_id_);
-
-  const auto& listener = client_.listener();
-  const route::NormaliseResult path =
-      route::NormalisePath(head.path_and_query, worker_.path_scratch);
-  if (!path.ok()) Fail(400, path.reason, Stage::kPick);
-  // The last proxy that an OPTIONS or TRACE may reach answers itself (RFC 9110 §7.6.2).
-  if (!failure_ && head.max_forwards == 0) Fail(501, "max_forwards_reached", Stage::kPick);
-  size_t matched = route::Router::kNone;
-  if (!failure_) {
-    matched = listener.router.Match(head.host, path.path);
-    if (matched == route::Router::kNone) Fail(404, "no_route", Stage::kPick);
-  }
-  const uint64_t body_max = worker_.snapshot().config.limits.body_bytes;
-  if (!failure_ && body_max > 0 && head.framing == http::Framing::kLength &&
-      head.content_length > body_max) {
-    Fail(413, "body_too_large", Stage::kPick);
-  }
-  if (!failure_) {
-    route_ = &listener.settings.routes[matched];
-    if (listener.route_upstreams[matched] != upstream::ListenerSnapshot::kNoUpstream) {
-      upstream_ = &worker_.upstream(listener.route_upstreams[matched]);
-    }
-  }
-  // Written also where it is not forwarded: the log and the answer read it.
-  WriteRequestHead();
-  TakeInitialBody();
-  return !failure_ && upstream_ != nullptr;
-}
-
-void Exchange::WriteRequestHead() {
-  const http::RequestHead& head = worker_.request_head;
-  const auto& listener = client_.listener().settings;
-  http::ForwardRequest options;
-  IpAddress client_address;
-  if (client_.has_peer()) {
-    options.peer = client_.peer();
-    options.peer_trusted = client_.peer_trusted();
-    client_address = client_.peer();
-    if (client_.peer_trusted()) {
-      client_address = http::ClientAddress(head, client_.peer(), listener.trusted_proxies);
-      options.client = client_address;
-    }
-    hash_key_ = balance::AddressKey(client_address);
-  }
-  options.request_id = std::string_view(request_id_, sizeof(request_id_));
-  options.via_name = listener.via;
-  options.framing = head.framing;
-  options.content_length = head.content_length;
-  const bool has_body = head.framing == http::Framing::kChunked ||
-                        (head.framing == http::Framing::kLength && head.content_length > 0);
-  if (route_ != nullptr && !head.upgrade.empty() && !has_body) {
-    options.upgrade = http::ChooseUpgrade(head, route_->upgrades);
-    asks_upgrade_ = !options.upgrade.empty();
-  }
-  if (upstream_ != nullptr && head.host.empty()) {
-    // HTTP/1.0 without Host: the first backend stands for all of them, since the head is written once.
-    options.backend_host = upstream_->settings().backends.front().id;
-  }
-  chunked_request_ = head.framing == http::Framing::kChunked;
-  request_body_.Begin(head.framing, head.content_length, worker_.head_limits(), 400);
-
-  const size_t small_body = has_body ? kSmallBodyBytes : 0;
-  request_block_ = Block(frames(), http::ForwardedRequestBound(head, options) + small_body);
-  request_block_.set_size(
-      http::WriteForwardedRequest(head, options, request_block_.data(), &spans_));
-  client_address_ = client_address;
-  input_.Consume(head.head_bytes);
-}
-
 // Takes what came of the body with the head.
 void Exchange::TakeInitialBody() {
   initial_body_ = {};
@@ -180,8 +99,7 @@ void Exchange::TakeInitialBody() {
   received_bytes_ = step.size;
   input_consumed_ = step.consumed;
   if (step.done) upload_ = Upload::kDone;
-  const uint64_t body_max = worker_.snapshot().config.limits.body_bytes;
-  if (body_max > 0 && received_bytes_ > body_max && !failure_) {
+  if (body_max_ > 0 && received_bytes_ > body_max_ && !failure_) {
     Fail(413, "body_too_large", Stage::kPick);
     upload_ = Upload::kRefused;
   }
@@ -190,6 +108,10 @@ void Exchange::TakeInitialBody() {
 // Tries backends until one answers, or none is left.
 rt::Task<> Exchange::Forward() {
   upstream_->OnRequest();
+  if (route_->timeout_total) {
+    total_until_ = worker_.loop().Now() + *route_->timeout_total;
+    client_.deadline.SetCap(total_until_);
+  }
   // Nothing of the receive buffer is needed any more, unless body bytes or another request are in it.
   input_.ReleaseIfEmpty();
   for (;;) {
@@ -199,6 +121,7 @@ rt::Task<> Exchange::Forward() {
     if (!failure_ || response_began_) break;
     if (!retry_decided_ && !DecideRetry(failure_)) break;
   }
+  client_.deadline.SetCap(kNever);
   if (failure_ && !response_began_) co_await ReplyFailure();
 }
 
@@ -276,8 +199,10 @@ void Exchange::Account() {
   record.retries = retries_;
   record.received_bytes = received_bytes_;
   record.sent_bytes = sent_bytes_;
+  record.queue = queue_time_;
   record.connect = connect_time_;
   record.first_byte = first_byte_;
+  if (sticky_outcome_ != nullptr) record.sticky = sticky_outcome_;
   record.total = worker_.loop().Now() - began_;
   if (failure_) record.reason = failure_.reason;
   if (failure_.detail != nullptr) record.detail = failure_.detail;
@@ -320,7 +245,12 @@ void Exchange::ResetForNext() {
   response_input_.Reset();
   held_body_.Reset();
   route_ = nullptr;
+  action_ = nullptr;
   upstream_ = nullptr;
+  pick_key_ = upstream::PickKey();
+  total_until_ = queue_until_ = kNever;
+  queue_time_ = Duration::zero();
+  sticky_outcome_ = nullptr;
   // What is said of a head that never becomes whole must not follow the request before.
   minor_version_ = 1;
   keep_alive_ = is_head_ = asks_upgrade_ = false;

@@ -42,6 +42,7 @@ class Exchange {
   rt::Task<After> Run();
   // The other half of ClientConnection::Cancel.
   void CancelUpload(rt::CancelReason reason) { upload_token_.Cancel(reason); }
+  bool waiting_in_queue() const { return waiting_in_queue_; }
 
  private:
   enum class Upload : uint8_t {
@@ -63,8 +64,6 @@ class Exchange {
   HeadState ParseHead();
   rt::Task<bool> ReadHead();
   void Refuse(const http::Refusal& refusal);
-  bool Route();
-  void WriteRequestHead();
   void TakeInitialBody();
   rt::Task<> Forward();
   bool DecideRetry(const Failure& failure);
@@ -74,16 +73,36 @@ class Exchange {
   TunnelLog* MakeTunnelLog();
   void ResetForNext();
 
+  // -- routing.cc: what is done with a request, and the head that a backend will see --
+  bool Route();
+  void FindClient();
+  void FindRoute();
+  void ChooseUpstream();
+  uint64_t KeyOf(const config::HashKey& key) const;
+  uint64_t RequestIdKey() const;
+  void WriteRequestHead();
+  std::string_view RewrittenTarget();
+
   // -- reply.cc: Rondo's own answers --
   rt::Task<> ReplyFailure();
-  rt::Task<> ReplyFixed(const config::Respond& respond);
+  rt::Task<> ReplyFixed();
   rt::Task<> SendReply(std::string_view body);
   bool CloseAfterReply();
 
   // -- attempt.cc: one backend --
   rt::Task<> Attempt();
   enum class HeadProgress : uint8_t { kNeedMore, kInterim, kFinal, kFailed };
-  upstream::WorkerBackend* PickBackend();
+  enum class Placed : uint8_t { kLease, kMustWait, kNowhere };
+  Placed TakePlace();
+  rt::Task<Placed> WaitForPlace();
+  void FailFromQueue();
+  bool TotalIsOver() const { return worker_.loop().Now() >= total_until_; }
+  Duration ResponseTimeout() const {
+    return route_->timeout ? *route_->timeout : upstream_->settings().timeouts.response;
+  }
+  void TakeConnection();
+  // The client has sent all of the request and, as far as is known, nothing behind it.
+  bool RequestReceived() const { return request_body_.done() && input_.size() == input_consumed_; }
   rt::Task<bool> Connect(upstream::WorkerBackend& backend);
   void PrepareRequest();
   void RequestSent(int32_t result);
@@ -95,6 +114,7 @@ class Exchange {
   void GiveUpBackend();
   void MarkTried(const upstream::WorkerBackend& backend, bool refused);
   void ForgetPicks();
+  bool WasTried(const upstream::WorkerBackend& backend) const;
   void Fail(int status, const char* reason, Stage stage);
   void FailConnect(int error);
   void FailReceive(int32_t received);
@@ -111,6 +131,8 @@ class Exchange {
   void FailFromUpload();
   rt::Task<> StopUpload();
   bool PrepareResponse();
+  std::string_view StickySetCookie();
+  void ObserveLatency();
   bool StartResponse();
   bool TakePiece(char* bytes, size_t size, bool with_head);
   void ResponsePieceSent(int32_t result);
@@ -132,8 +154,16 @@ class Exchange {
   Block request_block_;
   http::ForwardedRequest spans_;
   const config::RouteConfig* route_ = nullptr;
+  const upstream::RouteAction* action_ = nullptr;
   upstream::WorkerUpstream* upstream_ = nullptr;
-  uint64_t hash_key_ = 0;
+  upstream::PickKey pick_key_;
+  uint64_t body_max_ = 0;  // 0: no limit
+  Instant total_until_ = kNever;
+  Instant queue_until_ = kNever;
+  Duration queue_time_{};
+  bool waiting_in_queue_ = false;
+  const char* sticky_outcome_ = nullptr;  // for the log: what became of its stickiness
+  std::string_view normalised_path_;      // valid until the first await
   int minor_version_ = 1;
   bool keep_alive_ = false;
   bool is_head_ = false;
@@ -195,8 +225,9 @@ class Exchange {
   uint64_t sent_bytes_ = 0;
   uint64_t relayed_bytes_ = 0;
 
-  // For the log.
+  // For the log, but sent_at_ for the balance.
   Instant began_{};
+  Instant sent_at_{};
   Duration connect_time_{};
   Duration first_byte_ = Duration(-1);
 };

@@ -47,7 +47,6 @@ rt::Task<> Exchange::UploadBody() {
   input_consumed_ = 0;
   const Duration patience = worker_.snapshot().config.timeouts.request_body;
   const Duration idle = upstream_->settings().timeouts.idle;
-  const uint64_t body_max = worker_.snapshot().config.limits.body_bytes;
   backend_->sender.WatchProgress(&upload_deadline_, idle);
   while (upload_ == Upload::kRunning) {
     upload_deadline_.Set(worker_.loop().Now() + patience);
@@ -69,7 +68,7 @@ rt::Task<> Exchange::UploadBody() {
     }
     const http::BodyDecoder::Step step = request_body_.Decode(bytes, static_cast<size_t>(received));
     received_bytes_ += step.size;
-    if (step.refusal || (body_max > 0 && received_bytes_ > body_max)) {
+    if (step.refusal || (body_max_ > 0 && received_bytes_ > body_max_)) {
       upload_refusal_ = step.refusal ? step.refusal : http::Refusal{413, "body_too_large"};
       EndUpload(Upload::kRefused);
       break;
@@ -140,7 +139,8 @@ void Exchange::EndUpload(Upload how) {
     case Upload::kBackendFailed:
       // From now on the backend owes an answer.
       if (status_ == 0) {
-        client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.response);
+        sent_at_ = worker_.loop().Now();
+        client_.deadline.Set(sent_at_ + ResponseTimeout());
       }
       return;
     case Upload::kClientGone:
@@ -204,6 +204,7 @@ bool Exchange::PrepareResponse() {
     }
   }
   status_ = head.status;
+  ObserveLatency();
   backend_keeps_ = head.keep_alive;
   backend_->set_keepalive_hint(static_cast<int>(std::min<int64_t>(head.keepalive_timeout_s, 86400)));
   http::ForwardResponse options;
@@ -222,6 +223,8 @@ bool Exchange::PrepareResponse() {
   }
   options.via_name = client_.listener().settings.via;
   options.date = worker_.Date();
+  if (!action_->response_edits.empty()) options.edits = &action_->response_edits;
+  if (upstream_->settings().sticky) options.extra_fields = StickySetCookie();
   chunked_response_ = options.framing == http::Framing::kChunked;
   response_body_.Begin(head.framing, head.content_length, worker_.head_limits(), 502);
   response_block_ = Block(frames(), http::ForwardedResponseBound(head, options) + kSmallBodyBytes);
@@ -285,6 +288,35 @@ void Exchange::EndResponse() {
   response_whole_ = response_complete_ && !failure_;
   client_.deadline.Clear();
   until_close_ended_ = false;
+}
+
+// The stickiness cookie, where the client has none that holds; empty where it keeps its own.
+std::string_view Exchange::StickySetCookie() {
+  const upstream::WorkerBackend& backend = *lease_.backend();
+  const uint64_t own = backend.sticky_hash;
+  if (pick_key_.sticky == own) {
+    sticky_outcome_ = "kept";
+    return {};
+  }
+  const upstream::WorkerBackend* wanted =
+      pick_key_.sticky ? upstream_->FindSticky(*pick_key_.sticky) : nullptr;
+  if (wanted != nullptr && !WasTried(*wanted)) {
+    // Its backend had no place left just now: the next request may find one.
+    sticky_outcome_ = "overflowed";
+    return {};
+  }
+  sticky_outcome_ = pick_key_.sticky ? "moved" : "new";
+  const http::StickyCookie& cookie = upstream_->sticky_cookie();
+  worker_.cookie_scratch.resize(http::SetCookieBound(cookie));
+  return {worker_.cookie_scratch.data(),
+          http::WriteSetCookie(cookie, own, false, worker_.cookie_scratch.data())};
+}
+
+// How long the backend took to answer; only peak_ewma asks.
+void Exchange::ObserveLatency() {
+  if (upstream_->settings().balance != balance::PolicyKind::kPeakEwma) return;
+  const Instant now = worker_.loop().Now();
+  lease_.backend()->shared->latency.Observe(now - sent_at_, now);
 }
 
 rt::Task<> Exchange::ReturnLargeBuffer() {

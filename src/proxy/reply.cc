@@ -34,19 +34,29 @@ rt::Task<> Exchange::ReplyFailure() {
   co_await SendReply({});
 }
 
-rt::Task<> Exchange::ReplyFixed(const config::Respond& respond) {
+// The answer of a route that answers itself.
+rt::Task<> Exchange::ReplyFixed() {
   http::FixedReply reply;
-  reply.status = respond.status;
-  if (!respond.body.empty()) reply.content_type = "text/plain; charset=utf-8";
-  reply.body_bytes = respond.body.size();
+  std::string_view body;
+  if (route_->redirect) {
+    reply.status = route_->redirect->status;
+    reply.location = route_->redirect->to;
+  } else {
+    reply.status = route_->respond->status;
+    body = route_->respond->body;
+  }
+  if (!body.empty()) reply.content_type = "text/plain; charset=utf-8";
+  reply.body_bytes = body.size();
   reply.date = worker_.Date();
+  if (!action_->response_edits.empty()) reply.edits = &action_->response_edits;
   reply.close = CloseAfterReply();
   reply.keep_alive = !reply.close && minor_version_ == 0;
-  response_block_ = Block(frames(), http::kLocalReplyMax);
+  response_block_ = Block(frames(), http::kLocalReplyMax + reply.location.size() +
+                                        action_->response_edits.lines().size());
   response_block_.set_size(
       http::WriteFixedReplyHead(reply, response_block_.data(), response_block_.room()));
-  status_ = respond.status;
-  co_await SendReply(is_head_ ? std::string_view() : std::string_view(respond.body));
+  status_ = reply.status;
+  co_await SendReply(is_head_ ? std::string_view() : body);
 }
 
 // The rest of a body that was not read would have to be, to find the next request behind it.
@@ -58,6 +68,7 @@ bool Exchange::CloseAfterReply() {
 rt::Task<> Exchange::SendReply(std::string_view body) {
   const Duration patience = worker_.snapshot().config.timeouts.request_body;
   client_.token.ClearPassing();
+  client_.deadline.SetCap(kNever);
   client_sender_.WatchProgress(&client_.deadline, patience);
   client_.deadline.Set(worker_.loop().Now() + patience);
   client_sender_.Add(response_block_.data(), response_block_.size());

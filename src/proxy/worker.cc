@@ -45,6 +45,8 @@ void Worker::Start() {
 
 void Worker::Tick() {
   loop_.Tick();
+  // What was freed in this tick, here or elsewhere, goes to who waits; the ones resumed run in the next tick.
+  for (auto& upstream : upstreams_) upstream->ServeQueue();
   const Phase requested = requested_.load(std::memory_order_acquire);
   if (requested != phase_) {
     if (phase_ == Phase::kServing) EnterDraining();

@@ -12,7 +12,12 @@ using std::chrono::seconds;
 
 WorkerUpstream::WorkerUpstream(rt::Loop& loop, std::shared_ptr<const UpstreamConfig> config,
                                size_t worker, size_t workers, uint64_t seed)
-    : loop_(loop), config_(std::move(config)), budget_(config_->settings.retries.budget_percent) {
+    : loop_(loop),
+      config_(std::move(config)),
+      board_(config_->board.get()),
+      worker_(worker),
+      budget_(config_->settings.retries.budget_percent) {
+  if (board_ != nullptr) board_->Join(worker, loop.engine());
   // Shared out over the workers so that the sum is the configured bound; at least one each.
   const size_t idle = static_cast<size_t>(config_->settings.keepalive.idle);
   idle_max_ = idle == 0 ? 0 : std::max<size_t>(1, idle / workers + (worker < idle % workers ? 1 : 0));
@@ -27,8 +32,15 @@ WorkerUpstream::WorkerUpstream(rt::Loop& loop, std::shared_ptr<const UpstreamCon
     backend->backup = shared->settings.backup;
     auto& members = backend->backup ? backup_members : primary_members;
     backend->member = members.size();
-    members.push_back(balance::Member{static_cast<uint32_t>(shared->settings.weight),
-                                      balance::StableHash(shared->settings.id), &shared->in_flight});
+    backend->max_in_flight = shared->settings.max_connections;
+    members.push_back(balance::Member{shared->settings.weight, balance::StableHash(shared->settings.id),
+                                      &shared->in_flight, backend->max_in_flight, &shared->latency});
+    if (config_->settings.sticky) {
+      // One string for the pair, so that the same backend in two upstreams has two names.
+      backend->sticky_hash =
+          balance::StableHash(config_->settings.name + std::string(1, '\0') + shared->settings.id);
+      sticky_.emplace(backend->sticky_hash, backend.get());
+    }
     (backend->backup ? backups_ : primaries_).push_back(backend.get());
     backends_.push_back(std::move(backend));
   }
@@ -41,27 +53,7 @@ WorkerUpstream::WorkerUpstream(rt::Loop& loop, std::shared_ptr<const UpstreamCon
   }
 }
 
-WorkerUpstream::~WorkerUpstream() { RONDO_CHECK(connections_ == 0); }
-
-WorkerBackend* WorkerUpstream::Pick(uint64_t key, PickState* state) {
-  static const balance::Tried kNothing;
-  const balance::PickContext context{key, loop_.Now()};
-  for (int round = 0; round < 2; ++round) {
-    if (primary_policy_ != nullptr) {
-      const size_t member = primary_policy_->Pick(context, state ? state->primary : kNothing);
-      if (member != balance::Policy::kNone) return primaries_[member];
-    }
-    if (backup_policy_ != nullptr) {
-      const size_t member = backup_policy_->Pick(context, state ? state->backup : kNothing);
-      if (member != balance::Policy::kNone) return backups_[member];
-    }
-    // All were tried. Those that failed in another way than refusing may be tried once more.
-    if (state == nullptr) return nullptr;
-    state->primary = state->primary_refused;
-    state->backup = state->backup_refused;
-  }
-  return nullptr;
-}
+WorkerUpstream::~WorkerUpstream() { RONDO_CHECK(connections_ == 0 && queue_.empty()); }
 
 void WorkerUpstream::MarkTried(PickState& state, const WorkerBackend& backend, bool refused) {
   (backend.backup ? state.backup : state.primary).Add(backend.member);

@@ -44,6 +44,7 @@ struct AccessRecord {
   Duration connect{};
   Duration first_byte{};  // from the request's head to the first byte of the answer's; negative: never came
   Duration total{};
+  std::string_view sticky;  // "new", "kept", "moved", "overflowed"; empty without stickiness; JSON only
   std::string_view reason;  // why, where it is not simply the backend's answer
   std::string_view detail;  // what exactly was wrong, where the reason says less; JSON only
 };

@@ -104,6 +104,9 @@ class Worker {
   http::RequestHead request_head;
   http::ResponseHead response_head;
   route::Scratch path_scratch;
+  route::MatchScratch match_scratch;
+  std::string target_scratch;  // a rewritten target
+  std::string cookie_scratch;  // fields added to an answer
 
  private:
   enum class Phase : uint8_t { kServing, kDraining, kCancelling };

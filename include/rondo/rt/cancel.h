@@ -2,6 +2,8 @@
 // into it. Deadline cancels a token when its time comes. One thread.
 #pragma once
 
+#include <cerrno>
+
 #include "rondo/base/intrusive_list.h"
 #include "rondo/rt/loop.h"
 
@@ -39,7 +41,14 @@ class CancelToken {
   void Cancel(CancelReason reason) {
     if (reason_ != CancelReason::kNone) return;
     reason_ = reason;
-    waits_.ForEach([this](Cancelable& wait) { engine_.Cancel(wait); });
+    waits_.ForEach([this](Cancelable& wait) {
+      // What waits for an event of our own, and not for the kernel, has no op in flight: its end is posted.
+      if (wait.in_flight()) {
+        engine_.Cancel(wait);
+      } else {
+        engine_.Post(wait, -ECANCELED);
+      }
+    });
   }
   bool cancelled() const { return reason_ != CancelReason::kNone; }
   CancelReason reason() const { return reason_; }
@@ -69,17 +78,26 @@ class Deadline : private io::Timer {
   Deadline& operator=(const Deadline&) = delete;
 
   void Set(Instant at) {
-    at_ = at;
-    if (!armed() || deadline() > at) wheel_.Arm(*this, at);
+    at_ = at < cap_ ? at : cap_;
+    if (!armed() || deadline() > at_) wheel_.Arm(*this, at_);
   }
-  // No deadline from now on.
-  void Clear() { at_ = kNever; }
+  // No deadline from now on, but for the cap.
+  void Clear() {
+    at_ = kNever;
+    if (cap_ != kNever) Set(cap_);
+  }
+  // No later deadline than this counts until the cap is lifted (kNever).
+  void SetCap(Instant cap) {
+    cap_ = cap;
+    if (cap < at_) Set(cap);
+  }
   Instant at() const { return at_; }
 
  private:
   static void OnFire(io::Timer& timer);
 
   Instant at_ = kNever;
+  Instant cap_ = kNever;
   io::TimerWheel& wheel_;
   CancelToken& token_;
 };

@@ -9,9 +9,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "rondo/balance/latency.h"
 #include "rondo/config/config.h"
+#include "rondo/http/header_edits.h"
+#include "rondo/http/sticky.h"
 #include "rondo/route/router.h"
+#include "rondo/route/weighted_split.h"
 #include "rondo/upstream/retry_budget.h"
+#include "rondo/upstream/wait_board.h"
 
 namespace rondo::upstream {
 
@@ -20,14 +25,29 @@ struct alignas(64) BackendShared {
   explicit BackendShared(const config::Backend& backend) : settings(backend) {}
   // Requests and tunnels in flight over all workers. Relaxed: a count to compare, it guards no data.
   std::atomic<uint32_t> in_flight{0};
+  // How long it takes to answer; kept only where the balance asks for it.
+  balance::LatencyCell latency;
   alignas(64) const config::Backend settings;
 };
 
 struct UpstreamConfig {
-  explicit UpstreamConfig(const config::Upstream& upstream);
+  // `workers` share it, at the most.
+  UpstreamConfig(const config::Upstream& upstream, size_t workers);
   const config::Upstream settings;
   std::vector<std::shared_ptr<BackendShared>> backends;  // in the order of settings.backends
   mutable RetryFloor retry_floor;
+  http::StickyCookie sticky_cookie;  // where settings.sticky
+  // Where any backend has max_connections; else null.
+  std::unique_ptr<WaitBoard> board;
+};
+
+// What a route does, ready for use.
+struct RouteAction {
+  size_t upstream = SIZE_MAX;           // index in Snapshot::upstreams; kNoUpstream: answers itself
+  route::WeightedSplit split;           // where the route has several upstreams
+  std::vector<size_t> split_upstreams;  // their indices, in the order of the split
+  http::CompiledEdits request_edits;
+  http::CompiledEdits response_edits;
 };
 
 // One listener with its routes compiled.
@@ -35,13 +55,13 @@ struct ListenerSnapshot {
   ListenerSnapshot(const config::Listener& listener, const std::vector<config::Upstream>& upstreams);
   const config::Listener settings;
   route::Router router;
-  // For each route the index of its upstream in Snapshot::upstreams, or kNoUpstream where it answers itself.
-  std::vector<size_t> route_upstreams;
+  std::vector<RouteAction> actions;  // one for each route
   static constexpr size_t kNoUpstream = SIZE_MAX;
 };
 
 struct Snapshot {
-  Snapshot(uint64_t revision_number, const config::Config& checked_config);
+  // `workers`: at most so many will use it.
+  Snapshot(uint64_t revision_number, const config::Config& checked_config, size_t workers = 64);
   const uint64_t revision;
   const config::Config config;
   std::vector<ListenerSnapshot> listeners;

@@ -3,8 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <cerrno>
+#include <coroutine>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
+
+#include "absl/container/flat_hash_map.h"
 
 #include "rondo/balance/policy.h"
 #include "rondo/base/intrusive_list.h"
@@ -25,6 +31,8 @@ struct WorkerBackend {
   std::shared_ptr<BackendShared> shared;
   io::RawAddress address;
   size_t member = 0;  // index in its policy
+  uint32_t max_in_flight = 0;  // 0: no limit
+  uint64_t sticky_hash = 0;    // what its stickiness cookie carries
   bool backup = false;
   IntrusiveList<BackendConnection> idle;  // most recently used first
   size_t idle_count = 0;
@@ -42,9 +50,6 @@ struct PickState {
 class Lease {
  public:
   Lease() = default;
-  explicit Lease(WorkerBackend& backend) : backend_(&backend) {
-    backend.shared->in_flight.fetch_add(1, std::memory_order_relaxed);
-  }
   Lease(Lease&& other) noexcept : backend_(std::exchange(other.backend_, nullptr)) {}
   Lease& operator=(Lease&& other) noexcept {
     if (this != &other) {
@@ -54,16 +59,47 @@ class Lease {
     return *this;
   }
   ~Lease() { Reset(); }
+  // Takes a place; an empty lease where the backend is at its max_connections.
+  static Lease Take(WorkerBackend& backend);
   void Reset() {
-    if (backend_ != nullptr) {
-      std::exchange(backend_, nullptr)->shared->in_flight.fetch_sub(1, std::memory_order_relaxed);
+    if (backend_ == nullptr) return;
+    WorkerBackend& backend = *std::exchange(backend_, nullptr);
+    if (backend.max_in_flight == 0) {
+      backend.shared->in_flight.fetch_sub(1, std::memory_order_relaxed);
+    } else {
+      GiveBack(backend);
     }
   }
   WorkerBackend* backend() const { return backend_; }
   explicit operator bool() const { return backend_ != nullptr; }
 
  private:
+  explicit Lease(WorkerBackend& backend) : backend_(&backend) {}
+  static void GiveBack(WorkerBackend& backend);
   WorkerBackend* backend_ = nullptr;
+};
+
+// What a request tells about where it wants to go.
+struct PickKey {
+  uint64_t hash = 0;                  // what ip_hash or consistent_hash hash
+  std::optional<uint64_t> sticky;     // from its stickiness cookie
+};
+
+// A request that waits in the queue: linked into its worker's list, resumed by a posted completion.
+class QueueWait : public rt::Cancelable, public ListHook<QueueWait> {
+ public:
+  explicit QueueWait(WorkerUpstream& upstream) : rt::Cancelable(&OnDeliver), upstream_(upstream) {}
+  Lease lease;
+
+ private:
+  friend class WorkerUpstream;
+  friend class IntrusiveList<QueueWait, QueueWait>;
+  static void OnDeliver(io::Op& op);
+  WorkerUpstream& upstream_;
+  std::coroutine_handle<> waiter_;
+  Instant since_{};
+  PickKey key_;
+  PickState* state_ = nullptr;
 };
 
 // A connection to a backend: leased to an exchange or idle in the pool. Made by WorkerUpstream, which frees
@@ -111,12 +147,55 @@ class WorkerUpstream {
   ~WorkerUpstream();  // no connection may be left
 
   const config::Upstream& settings() const { return config_->settings; }
+  const http::StickyCookie& sticky_cookie() const { return config_->sticky_cookie; }
   Freelist& frames() { return loop_.frames(); }
 
-  // The backend for a request with this hash key, or nothing where none is left to try: first those not tried
-  // yet, backups only when no other is left, then those that failed otherwise than by refusing.
-  // `state` null: nothing was tried.
-  WorkerBackend* Pick(uint64_t key, PickState* state);
+  enum class Acquired : uint8_t {
+    kLease,
+    kFull,  // every backend that is left is at its max_connections, or others wait already
+    kNone,  // no backend is left to try
+  };
+  // A place at the backend for this request: at that of its stickiness cookie, where that has room; else first
+  // at those not tried yet (backups only when no other has room), then at those that failed otherwise than by
+  // refusing. `state` null: nothing was tried.
+  Acquired Acquire(const PickKey& key, PickState* state, Lease* lease);
+
+  // Waits for a place: 0 with a lease, -ENOSPC where the queue is full, -ECANCELED by the token.
+  auto Wait(QueueWait& wait, const PickKey& key, PickState* state, rt::CancelToken& token) {
+    struct Awaiter {
+      Awaiter(WorkerUpstream& of, QueueWait& queued, rt::CancelToken& by)
+          : upstream(of), wait(queued), token(by) {}
+      Awaiter(const Awaiter&) = delete;
+      bool await_ready() noexcept {
+        if (token.cancelled()) {
+          wait.result = -ECANCELED;
+          return true;
+        }
+        if (upstream.Enqueue(wait)) return false;
+        wait.result = -ENOSPC;
+        return true;
+      }
+      void await_suspend(std::coroutine_handle<> waiter) noexcept {
+        wait.waiter_ = waiter;
+        token.Link(wait);
+      }
+      int32_t await_resume() noexcept { return wait.result; }
+      WorkerUpstream& upstream;
+      QueueWait& wait;
+      rt::CancelToken& token;
+    };
+    wait.key_ = key;
+    wait.state_ = state;
+    return Awaiter(*this, wait, token);
+  }
+  // Gives free places to waiting requests, where this worker was told that there are any. Once a tick.
+  void ServeQueue() {
+    if (board_ != nullptr) ServeBoard();
+  }
+  uint64_t StickyHash(const WorkerBackend& backend) const { return backend.sticky_hash; }
+  // The backend of a stickiness cookie, whether or not it has room; null where it is gone.
+  const WorkerBackend* FindSticky(uint64_t hash) const;
+
   // `refused`: it would not take a connection.
   static void MarkTried(PickState& state, const WorkerBackend& backend, bool refused);
 
@@ -149,6 +228,17 @@ class WorkerUpstream {
   void Free(BackendConnection& connection);
   void LeavePool(BackendConnection& connection);
   bool Fit(const BackendConnection& connection) const;
+  friend class Lease;
+  friend class QueueWait;
+  Lease TryLease(const PickKey& key, PickState* state);
+  Lease PickLease(balance::PickContext context, PickState* state);
+  bool AnyFull(const PickState* state) const;
+  bool AnyFree() const;
+  bool Enqueue(QueueWait& wait);
+  void LeaveQueue(QueueWait& wait);
+  void PublishOldest();
+  void PlaceFreed();
+  void ServeBoard();
 
   rt::Loop& loop_;
   std::shared_ptr<const UpstreamConfig> config_;
@@ -157,6 +247,10 @@ class WorkerUpstream {
   std::vector<WorkerBackend*> backups_;
   std::unique_ptr<balance::Policy> primary_policy_;
   std::unique_ptr<balance::Policy> backup_policy_;
+  WaitBoard* board_;  // null where no backend has a limit
+  IntrusiveList<QueueWait, QueueWait> queue_;
+  absl::flat_hash_map<uint64_t, WorkerBackend*> sticky_;  // empty without `sticky`
+  size_t worker_;
   RetryBudget budget_;
   size_t idle_max_;  // for each backend
   size_t connections_ = 0;

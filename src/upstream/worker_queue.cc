@@ -1,0 +1,151 @@
+// Places at backends: taken, given back, and waited for.
+#include <algorithm>
+
+#include "rondo/upstream/worker_upstream.h"
+
+namespace rondo::upstream {
+
+Lease Lease::Take(WorkerBackend& backend) {
+  std::atomic<uint32_t>& in_flight = backend.shared->in_flight;
+  if (backend.max_in_flight == 0) {
+    in_flight.fetch_add(1, std::memory_order_relaxed);
+    return Lease(backend);
+  }
+  uint32_t seen = in_flight.load(std::memory_order_seq_cst);
+  do {
+    if (seen >= backend.max_in_flight) return Lease();
+  } while (!in_flight.compare_exchange_weak(seen, seen + 1, std::memory_order_seq_cst));
+  return Lease(backend);
+}
+
+void Lease::GiveBack(WorkerBackend& backend) {
+  // First the place, then the look at who waits; see wait_board.h.
+  backend.shared->in_flight.fetch_sub(1, std::memory_order_seq_cst);
+  backend.upstream->PlaceFreed();
+}
+
+void WorkerUpstream::PlaceFreed() {
+  if (board_->waiting() > 0) board_->PokeOldest(worker_);
+}
+
+WorkerUpstream::Acquired WorkerUpstream::Acquire(const PickKey& key, PickState* state, Lease* lease) {
+  // New requests do not overtake those that wait.
+  if (board_ != nullptr && board_->waiting() > 0) return Acquired::kFull;
+  *lease = TryLease(key, state);
+  if (*lease) return Acquired::kLease;
+  return board_ != nullptr && AnyFull(state) ? Acquired::kFull : Acquired::kNone;
+}
+
+Lease WorkerUpstream::TryLease(const PickKey& key, PickState* state) {
+  if (key.sticky) {
+    const auto found = sticky_.find(*key.sticky);
+    if (found != sticky_.end()) {
+      WorkerBackend& own = *found->second;
+      const balance::Tried* tried = state == nullptr ? nullptr : own.backup ? &state->backup : &state->primary;
+      if (tried == nullptr || !tried->Contains(own.member)) {
+        if (Lease lease = Lease::Take(own)) return lease;
+      }
+    }
+  }
+  const balance::PickContext context{key.hash, loop_.Now()};
+  if (Lease lease = PickLease(context, state)) return lease;
+  if (state == nullptr || AnyFull(state)) return Lease();
+  // All were tried. Those that failed in another way than refusing may be tried once more.
+  state->primary = state->primary_refused;
+  state->backup = state->backup_refused;
+  return PickLease(context, state);
+}
+
+Lease WorkerUpstream::PickLease(balance::PickContext context, PickState* state) {
+  static const balance::Tried kNothing;
+  for (;;) {
+    WorkerBackend* backend = nullptr;
+    if (primary_policy_ != nullptr) {
+      const size_t member = primary_policy_->Pick(context, state ? state->primary : kNothing);
+      if (member != balance::Policy::kNone) backend = primaries_[member];
+    }
+    if (backend == nullptr && backup_policy_ != nullptr) {
+      const size_t member = backup_policy_->Pick(context, state ? state->backup : kNothing);
+      if (member != balance::Policy::kNone) backend = backups_[member];
+    }
+    if (backend == nullptr) return Lease();
+    // Where another worker took the last place meanwhile, the policy now sees it full and picks anew.
+    if (Lease lease = Lease::Take(*backend)) return lease;
+  }
+}
+
+// Whether any backend that this request may still try is only out of places.
+bool WorkerUpstream::AnyFull(const PickState* state) const {
+  const auto any = [](const std::vector<WorkerBackend*>& backends, const balance::Tried* tried) {
+    return std::any_of(backends.begin(), backends.end(), [tried](const WorkerBackend* backend) {
+      return backend->max_in_flight > 0 && (tried == nullptr || !tried->Contains(backend->member)) &&
+             backend->shared->in_flight.load(std::memory_order_relaxed) >= backend->max_in_flight;
+    });
+  };
+  return any(primaries_, state ? &state->primary : nullptr) || any(backups_, state ? &state->backup : nullptr);
+}
+
+bool WorkerUpstream::AnyFree() const {
+  return (primary_policy_ != nullptr && primary_policy_->AnyFree()) ||
+         (backup_policy_ != nullptr && backup_policy_->AnyFree());
+}
+
+const WorkerBackend* WorkerUpstream::FindSticky(uint64_t hash) const {
+  const auto found = sticky_.find(hash);
+  return found == sticky_.end() ? nullptr : found->second;
+}
+
+bool WorkerUpstream::Enqueue(QueueWait& wait) {
+  if (!board_->Enter(settings().queue.size)) return false;
+  wait.since_ = loop_.Now();
+  queue_.PushBack(wait);
+  PublishOldest();
+  // Registered first, now look again: a place may have become free before anybody could see us.
+  if (AnyFree()) board_->PokeOldest(worker_);
+  return true;
+}
+
+void WorkerUpstream::LeaveQueue(QueueWait& wait) {
+  if (!wait.ListHook<QueueWait>::linked()) return;
+  wait.ListHook<QueueWait>::Unlink();
+  board_->Leave();
+  PublishOldest();
+  // A place that was meant for this one may be somebody else's now.
+  if (board_->waiting() > 0 && AnyFree()) board_->PokeOldest(worker_);
+}
+
+void WorkerUpstream::PublishOldest() {
+  board_->SetOldest(worker_, queue_.empty() ? kNever : queue_.front().since_);
+}
+
+void WorkerUpstream::ServeBoard() {
+  for (;;) {
+    const WaitBoard::Poke poke = board_->Take(worker_);
+    if (poke == WaitBoard::Poke::kNone) return;
+    size_t served = 0;
+    queue_.ForEach([this, &served](QueueWait& wait) {
+      if (wait.in_flight() || !AnyFree()) return;  // in flight: its end was posted already
+      wait.lease = TryLease(wait.key_, wait.state_);
+      if (!wait.lease) return;
+      ++served;
+      LeaveQueue(wait);
+      loop_.engine().Post(wait, 0);
+    });
+    if (board_->waiting() == 0 || !AnyFree()) continue;
+    if (served > 0 || queue_.empty()) {
+      board_->PokeOldest(worker_);
+    } else if (poke == WaitBoard::Poke::kFreed) {
+      // What is free was refused to everybody who waits here: others may have better luck.
+      board_->PokeOthers(worker_);
+    }
+  }
+}
+
+void QueueWait::OnDeliver(io::Op& op) {
+  auto& self = static_cast<QueueWait&>(op);
+  self.LeaveToken();
+  if (op.result != 0) self.upstream_.LeaveQueue(self);
+  std::exchange(self.waiter_, {}).resume();
+}
+
+}  // namespace rondo::upstream
