@@ -121,6 +121,22 @@ TEST_F(ProxyCase, AnInterimAnswerDoesNotShortenTheWaitForTheFinalOne) {
   }
 }
 
+TEST_F(ProxyCase, AnEarlyAnswerStopsALongUploadWithoutLeavingAReceiveBehind) {
+  for (seed_ = 1; seed_ < 60; ++seed_) {
+    Build();
+    for (size_t i = 0; i < 10; ++i) {
+      RequestPlan& request = Request();
+      request.method = "POST";
+      request.body = i % 2 == 0 ? Length(400'000) : Chunked(400'000);
+      request.answers[0].early = true;
+      request.answers[0].delay = milliseconds(i);
+      world_->AddClient({&request});
+    }
+    Finish();
+    for (const RequestPlan& request : world_->scene().requests) ExpectAnswer(request, 200);
+  }
+}
+
 // -- deadlines --
 
 TEST_F(ProxyCase, ABackendThatNeverAnswersIsAResponseTimeout) {
