@@ -50,7 +50,10 @@ rt::Task<> Exchange::UploadBody() {
   backend_->sender.WatchProgress(&upload_deadline_, idle);
   while (upload_ == Upload::kRunning) {
     upload_deadline_.Set(worker_.loop().Now() + patience);
-    if (request_large_ != nullptr) client_.receiver.ArmInto(request_large_, Worker::kLargeBytes);
+    // A cancelled wait does not begin, so nothing would end a receive that was begun before it.
+    if (request_large_ != nullptr && !upload_token_.cancelled()) {
+      client_.receiver.ArmInto(request_large_, Worker::kLargeBytes);
+    }
     const int32_t received = co_await client_.receiver.Wait(upload_token_);
     if (received <= 0) {
       const bool late = upload_token_.reason() == rt::CancelReason::kDeadline;
@@ -93,7 +96,10 @@ rt::Task<> Exchange::UploadBody() {
   }
   upload_deadline_.Clear();
   upload_token_.ClearPassing();
-  if (request_large_ != nullptr) worker_.ReturnLarge(std::exchange(request_large_, nullptr));
+  if (request_large_ != nullptr) {
+    RONDO_CHECK(!client_.receiver.armed() || !client_.receiver.plain());
+    worker_.ReturnLarge(std::exchange(request_large_, nullptr));
+  }
 }
 
 // Bytes behind the body are the beginning of the next request.

@@ -9,6 +9,7 @@
 #include "proxy/connection.h"
 #include "proxy/listener.h"
 #include "proxy/tunnel.h"
+#include "rondo/base/poison.h"
 
 namespace rondo::proxy {
 
@@ -36,7 +37,10 @@ Worker::Worker(io::Engine& engine, std::shared_ptr<const upstream::Snapshot> sna
 
 Worker::~Worker() {
   RONDO_CHECK(client_count_ == 0 && tunnel_count_ == 0 && scope_.count() == 0);
-  for (char* buffer : large_free_) delete[] buffer;
+  for (char* buffer : large_free_) {
+    UnpoisonMemory(buffer, kLargeBytes);
+    delete[] buffer;
+  }
 }
 
 void Worker::Start() {
@@ -154,12 +158,14 @@ char* Worker::TakeLarge() {
   if (large_free_.empty()) return new char[kLargeBytes];
   char* buffer = large_free_.back();
   large_free_.pop_back();
+  UnpoisonMemory(buffer, kLargeBytes);
   return buffer;
 }
 
 void Worker::ReturnLarge(char* buffer) {
   constexpr size_t kKept = 8;
   if (large_free_.size() < kKept) {
+    PoisonMemory(buffer, kLargeBytes);
     large_free_.push_back(buffer);
   } else {
     delete[] buffer;

@@ -2,6 +2,8 @@
 // when they are lost, copied or freed twice.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <coroutine>
 #include <deque>
 #include <memory>
@@ -87,5 +89,16 @@ struct Parcel {
   std::string text;
   Owned owned;
 };
+
+// Spawns `task`, lets it run to its end and checks that nothing is left of it.
+inline void RunToEnd(Place& place, Task<> task) {
+  Scope scope;
+  scope.Spawn(std::move(task));
+  EXPECT_EQ(scope.count(), 1u) << "it did not suspend";
+  EXPECT_GT(place.Run(), 0);
+  EXPECT_EQ(scope.count(), 0u);
+  EXPECT_EQ(place.live, 0);
+  EXPECT_EQ(place.frames().blocks_out(), 0u);
+}
 
 }  // namespace rondo::rt::testing

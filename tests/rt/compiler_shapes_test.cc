@@ -7,14 +7,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdint>
 #include <optional>
 
 namespace rondo::rt::testing {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 // -- children --
 
@@ -56,17 +54,6 @@ template <class T>
 Task<T> Echo(Place& place, T value) {
   co_await place.Pause();
   co_return std::move(value);
-}
-
-// Spawns `task`, lets it run to its end and checks that nothing is left of it.
-void RunToEnd(Place& place, Task<> task) {
-  Scope scope;
-  scope.Spawn(std::move(task));
-  EXPECT_EQ(scope.count(), 1u) << "it did not suspend";
-  EXPECT_GT(place.Run(), 0);
-  EXPECT_EQ(scope.count(), 0u);
-  EXPECT_EQ(place.live, 0);
-  EXPECT_EQ(place.frames().blocks_out(), 0u);
 }
 
 // -- awaiting in conditions --
@@ -441,61 +428,6 @@ TEST(CoroutineShapes, FlowsThatWereSpawnedOwnTheirArguments) {
   RunToEnd(place, SpawnsAndJoins(place));
   EXPECT_THAT(place.TakeNotes(),
               ElementsAre("0", "~0", "joins 3", "1", "~1", "2", "~2", "3", "~3", "joined"));
-}
-
-// -- symmetric transfer --
-
-// How far the stack reached while a test ran.
-struct StackReach {
-  void Look() {
-    const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-    if (low == 0 || here < low) low = here;
-    if (here > high) high = here;
-  }
-  uintptr_t low = 0;
-  uintptr_t high = 0;
-};
-constexpr uintptr_t kStackBytesMax = 16 * 1024;
-
-Task<int> AtOnce(Place&, StackReach* reach) {
-  reach->Look();
-  co_return 1;
-}
-Task<> ManyAwaits(Place& place, StackReach* reach, int count) {
-  co_await place.Pause();
-  int sum = 0;
-  for (int i = 0; i < count; ++i) sum += co_await AtOnce(place, reach);
-  place.Note(std::to_string(sum));
-}
-Task<int> Chain(Place& place, StackReach* reach, int depth) {
-  reach->Look();
-  if (depth == 0) {
-    co_await place.Pause();
-    co_return 0;
-  }
-  const int below = co_await Chain(place, reach, depth - 1);
-  reach->Look();
-  co_return below + 1;
-}
-Task<> LongChain(Place& place, StackReach* reach, int depth) {
-  const int length = co_await Chain(place, reach, depth);
-  place.Note(std::to_string(length));
-}
-
-TEST(CoroutineShapes, AMillionAwaitsInARowNeedNoStack) {
-  Place place;
-  StackReach reach;
-  RunToEnd(place, ManyAwaits(place, &reach, 1'000'000));
-  EXPECT_THAT(place.TakeNotes(), ElementsAre("1000000"));
-  EXPECT_LT(reach.high - reach.low, kStackBytesMax);
-}
-
-TEST(CoroutineShapes, AMillionNestedCoroutinesNeedNoStack) {
-  Place place;
-  StackReach reach;
-  RunToEnd(place, LongChain(place, &reach, 1'000'000));
-  EXPECT_THAT(place.TakeNotes(), ElementsAre("1000000"));
-  EXPECT_LT(reach.high - reach.low, kStackBytesMax);
 }
 
 }  // namespace

@@ -54,6 +54,8 @@ class ProxyBackend {
     bool answered = false;
     bool said_close = false;
     bool tunnel = false;
+    bool ignoring = false;
+    size_t received = 0;  // through the tunnel
     size_t echoed = 0;
     Instant idle_since;
     bool closed = false;

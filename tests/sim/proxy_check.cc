@@ -57,7 +57,10 @@ void Checker::CheckConnection(const ProxyClient& client) {
       return;
     }
     if (IsStrict(run_.weather)) CheckPlanned(client, *request);
-    if (outcome.kind == OutcomeKind::kTruncated && request->is_clean()) {
+    const uint64_t body_max = world_.snapshot().config.limits.body_bytes;
+    // Found too large when the answer was under way already.
+    const bool too_large = body_max > 0 && request->body.bytes > body_max;
+    if (outcome.kind == OutcomeKind::kTruncated && request->is_clean() && !too_large) {
       Report(*request, "the answer was cut, though nothing was wrong");
     }
     if (outcome.kind != OutcomeKind::kAnswered) return;
@@ -70,6 +73,8 @@ bool Checker::MayBeUnanswered(const ProxyClient& client, const RequestPlan& requ
   // An answer before it, or this client itself, said that nothing more would follow.
   if (!first && client.close_expected()) return true;
   if (world_.snapshot().config.limits.connections > 0) return true;
+  // The beginning of an answer may be lost with the reset that says that it is not whole.
+  if (client.saw_reset() && !request.is_clean()) return true;
   if (world_.draining()) {
     // It may not have been accepted, or have come after the last call.
     if (first || request.outcome.sent + std::chrono::milliseconds(50) >

@@ -117,6 +117,7 @@ void ProxyClient::AddRequestSteps(RequestPlan& request) {
 }
 
 WireReader::Then ProxyClient::TakeHead(const WireHead& head) {
+  if (!peer_.open()) return WireReader::Then::kBody;  // what came in the same piece
   if (waiting_.empty()) {
     Report(nullptr, "an answer that nobody asked for: " + head.start[1]);
     return WireReader::Then::kBody;
@@ -200,6 +201,11 @@ void ProxyClient::TakeBody(std::string_view bytes) {
     local_body_ += bytes;
   }
   body_bytes_ += bytes.size();
+}
+
+bool ProxyClient::HasWholeBody(const RequestPlan& request) const {
+  return head_seen_ && request.outcome.by_backend &&
+         body_bytes_ == request.Answer(request.outcome.attempt).body.bytes;
 }
 
 void ProxyClient::TakeMessage(std::string_view trailers) {
@@ -299,7 +305,11 @@ void ProxyClient::TakeEnd(bool orderly) {
   ended_at_ = scene_.world.now();
   scene_.Note(absl::StrCat("client ", plan_.requests.front()->number, ": end, ",
                            orderly ? "in order" : "broken"));
-  if (orderly && reader_.broken().empty()) reader_.End();
+  // A reset that a send is about to be told of looks like an end to the receive: then only this
+  // client, who knows the plan, can tell whether the body is whole.
+  const bool certain =
+      peer_.unsent() == 0 || (!waiting_.empty() && HasWholeBody(*waiting_.front()));
+  if (orderly && certain && reader_.broken().empty()) reader_.End();
   script_.Drop();
   if (tunnel_ != nullptr) tunnel_->outcome.ended = ended_at_;
   for (RequestPlan* request : waiting_) request->outcome.ended = ended_at_;

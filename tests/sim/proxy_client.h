@@ -32,6 +32,7 @@ class ProxyClient {
   WireReader::Then TakeInterim(const WireHead& head, RequestPlan& request);
   void CheckAnswerHead(const WireHead& head, RequestPlan& request);
   void TakeBody(std::string_view bytes);
+  bool HasWholeBody(const RequestPlan& request) const;
   void TakeMessage(std::string_view trailers);
   void BeginTunnel(RequestPlan& request);
   void TakeTunnel(std::string_view bytes);

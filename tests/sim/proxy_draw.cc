@@ -100,7 +100,8 @@ std::unique_ptr<ProxyWorld> Drawer::Draw(uint64_t seed, std::string& faults) {
   options.worker_faults = DrawFaults();
   options.client_faults = DrawFaults();
   if (rng_.Chance(0.2))
-    options.buffers_max = static_cast<size_t>(strict() ? 40 : rng_.Between(2, 40));
+    options.buffers_max =
+        static_cast<size_t>(weather_ == Weather::kStorm ? rng_.Between(2, 40) : 130);
   if (rng_.Chance(0.2)) options.log_refusals = 0.5;
   faults = absl::StrCat("proxy: ", options.worker_faults.ToString(),
                         "; clients: ", options.client_faults.ToString());
@@ -278,7 +279,7 @@ void Drawer::DrawClientFault(RequestPlan& request) {
     case ClientFault::kCloseInside:
     case ClientFault::kResetInside:
     case ClientFault::kStallInside:
-      request.cut = static_cast<size_t>(rng_.Between(1, static_cast<int64_t>(size)));
+      request.cut = static_cast<size_t>(rng_.Between(1, static_cast<int64_t>(size) - 1));
       break;
     case ClientFault::kHalfClose:
       if (request.kind == RequestKind::kUpgrade) request.fault = ClientFault::kNone;

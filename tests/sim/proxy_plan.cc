@@ -15,6 +15,10 @@ bool RequestPlan::idempotent() const {
 bool RequestPlan::is_clean() const {
   if (fault != ClientFault::kNone && fault != ClientFault::kHalfClose) return false;
   return std::all_of(answers.begin(), answers.end(), [](const AnswerPlan& answer) {
+    // Who closes with the request unread endangers its own answer.
+    const bool closes =
+        answer.says_close || answer.minor_version == 0 || answer.body.mode == BodyMode::kUntilClose;
+    if (answer.early && closes) return false;
     return answer.kind == AnswerKind::kWhole && !answer.closes_silently && !answer.extra_bytes;
   });
 }

@@ -29,7 +29,7 @@ enum class AnswerKind : uint8_t {
 struct AnswerPlan {
   AnswerKind kind = AnswerKind::kWhole;
   int status = 200;
-  BodyPlan body;
+  BodyPlan body{BodyMode::kLength};
   int minor_version = 1;
   std::vector<int> interims;  // statuses sent before
   bool early = false;         // at the request's head, not at its end
@@ -43,6 +43,7 @@ struct AnswerPlan {
   Duration pause{};              // between pieces
   size_t tunnel_cut = SIZE_MAX;  // a tunnel: closes when that many bytes were echoed
   bool tunnel_reset = false;     // or resets
+  bool tunnel_holds = false;     // or does nothing more
 };
 
 enum class RequestKind : uint8_t { kForward, kFixed, kNoRoute, kMalformed, kUpgrade };

@@ -39,6 +39,7 @@ bool RunSeed(uint64_t seed, bool verbose) {
   world.scene().verbose = verbose;
   world.Finish(std::chrono::seconds(400), std::chrono::seconds(60));
   CheckRun(run);
+  if (verbose) std::fputs(world.log().lines().c_str(), stderr);
   const std::string findings = world.Findings();
   if (!findings.empty()) {
     ADD_FAILURE() << "RONDO_SIM_SEED=" << seed << " (" << NameOf(run.weather) << "; " << run.faults

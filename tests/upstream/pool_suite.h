@@ -114,10 +114,7 @@ class PoolWorld {
     while (engine->Now() < until) loop->Tick(until);
   }
   // The one backend, or the first by round robin.
-  WorkerBackend& PickAny() {
-    PickState state;
-    return *upstream->Pick(0, state);
-  }
+  WorkerBackend& PickAny() { return *upstream->Pick(0, nullptr); }
 
   Freelist& frames() { return loop->frames(); }
   static rt::Task<> ConnectFlow(PoolWorld& pool, WorkerBackend* backend, rt::CancelToken* token,

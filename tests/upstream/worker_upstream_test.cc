@@ -29,7 +29,7 @@ std::vector<std::string> Picks(PoolWorld& pool, const std::set<std::string>& ref
   std::vector<std::string> picked;
   PickState state;
   for (int i = 0; i < picks; ++i) {
-    WorkerBackend* backend = pool.upstream->Pick(/*key=*/1, state);
+    WorkerBackend* backend = pool.upstream->Pick(/*key=*/1, &state);
     if (backend == nullptr) break;
     picked.push_back(backend->shared->settings.id);
     pool.upstream->MarkTried(state, *backend, refuses.contains(picked.back()));
@@ -132,9 +132,8 @@ TEST(Lease, IsCountedOverAllWorkers) {
   WorkerUpstream second(*pool.loop, pool.config, 1, 2, 1);
   std::vector<Lease> leases;
   for (int i = 0; i < 10; ++i) {
-    PickState state;
     WorkerUpstream& worker = i % 2 == 0 ? *pool.upstream : second;
-    leases.emplace_back(*worker.Pick(0, state));
+    leases.emplace_back(*worker.Pick(0, nullptr));
   }
   for (const auto& backend : pool.config->backends) EXPECT_EQ(backend->in_flight, 5u);
 }

@@ -1,0 +1,470 @@
+// One behaviour of the proxy a test, in virtual time: what drawn runs have found, and what they
+// cannot say exactly.
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "sim/proxy_world.h"
+
+namespace rondo::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A proxy with one backend, and clients that the test adds.
+class ProxyCase : public ::testing::Test {
+ protected:
+  void Build(size_t backends = 1) {
+    config_.upstreams = {ProxyWorld::MakeUpstream("a", backends), ProxyWorld::MakeUpstream("b", 1)};
+    if (tune_) tune_(config_);
+    world_ = std::make_unique<ProxyWorld>(seed_, config_, ProxyWorldOptions{});
+    for (const config::Backend& backend : config_.upstreams[0].backends) {
+      world_->AddBackend(backend.address);
+    }
+  }
+  RequestPlan& Request() { return world_->AddRequest(); }
+  // Lets all happen and checks that nothing is left.
+  void Finish(Duration clients_max = seconds(120)) {
+    world_->Finish(clients_max, seconds(30));
+    EXPECT_EQ(world_->Findings(), "");
+    EXPECT_TRUE(world_->workers_finished());
+    if (!world_->workers_finished()) (void)world_.release();
+  }
+  Duration Took(const RequestPlan& request) { return request.outcome.ended - request.outcome.sent; }
+  // The deadline's own time, plus what the wheel and the network may add.
+  void ExpectTook(const RequestPlan& request, Duration least, Duration slack = milliseconds(20)) {
+    EXPECT_GE(Took(request), least);
+    EXPECT_LE(Took(request), least + slack);
+  }
+
+  uint64_t seed_ = 1;
+  config::Config config_ = ProxyWorld::BaseConfig();
+  std::function<void(config::Config&)> tune_;
+  std::unique_ptr<ProxyWorld> world_;
+};
+
+void ExpectAnswer(const RequestPlan& request, int status, const std::string& reason = "") {
+  EXPECT_EQ(request.outcome.kind, OutcomeKind::kAnswered) << request.ToString();
+  EXPECT_EQ(request.outcome.status, status);
+  EXPECT_EQ(request.outcome.reason, reason);
+}
+
+AnswerPlan Answer(AnswerKind kind, const BodyPlan& body = {BodyMode::kLength}) {
+  AnswerPlan answer;
+  answer.kind = kind;
+  answer.body = body;
+  return answer;
+}
+
+BodyPlan Length(size_t bytes) { return {BodyMode::kLength, 77, bytes, false}; }
+BodyPlan Chunked(size_t bytes) { return {BodyMode::kChunked, 78, bytes, true}; }
+
+// -- found by seeds --
+
+TEST_F(ProxyCase, AnAnswerThatDidNotSayCloseLeavesTheConnectionOpenInADrain) {
+  Build();
+  RequestPlan& slow = Request();
+  slow.answers[0].body = Length(2000);
+  slow.answers[0].piece = 200;
+  slow.answers[0].pause = milliseconds(50);
+  RequestPlan& next = Request();
+  ProxyClient& client = world_->AddClient({&slow, &next});
+  world_->world().After(milliseconds(200), [this] { world_->Drain(); });
+  Finish();
+  ExpectAnswer(slow, 200);
+  ExpectAnswer(next, 200);
+  EXPECT_FALSE(client.saw_reset());
+}
+
+TEST_F(ProxyCase, ALateSecondHeadIsAnsweredOnceAndEndsTheConnection) {
+  Build();
+  RequestPlan& first = Request();
+  first.method = "HEAD";
+  RequestPlan& late = Request();
+  late.fault = ClientFault::kStallInside;
+  late.cut = 10;
+  ProxyClient& client = world_->AddClient({&first, &late});
+  Finish();
+  ExpectAnswer(first, 200);
+  // With its reason, though the request before was a HEAD.
+  ExpectAnswer(late, 408, "request_header_timeout");
+  ExpectTook(late, config_.timeouts.request_header);
+  EXPECT_LT(client.ended_at() - late.outcome.ended, milliseconds(20));
+}
+
+TEST_F(ProxyCase, AnInterimAnswerDoesNotShortenTheWaitForTheFinalOne) {
+  tune_ = [](config::Config& config) {
+    config.upstreams[0].timeouts.idle = milliseconds(300);
+    config.upstreams[0].timeouts.response = seconds(2);
+  };
+  for (const bool uploads : {false, true}) {
+    SCOPED_TRACE(uploads);
+    Build();
+    RequestPlan& before = Request();
+    RequestPlan& request = Request();
+    request.method = "POST";
+    if (uploads) {
+      // Longer than the idle timeout, but never silent for so long.
+      request.body = Length(10'000);
+      request.expects_continue = true;
+      request.piece = 1000;
+      request.pause = milliseconds(100);
+    } else {
+      request.answers[0].interims = {103};
+      request.answers[0].piece = 70;  // the interim answer, then silence
+      request.answers[0].pause = milliseconds(900);
+    }
+    world_->AddClient({&before, &request});
+    Finish();
+    ExpectAnswer(before, 200);
+    ExpectAnswer(request, 200);
+  }
+}
+
+TEST_F(ProxyCase, AnEarlyAnswerStopsALongUploadWithoutLeavingAReceiveBehind) {
+  for (seed_ = 1; seed_ < 60; ++seed_) {
+    Build();
+    for (size_t i = 0; i < 10; ++i) {
+      RequestPlan& request = Request();
+      request.method = "POST";
+      request.body = i % 2 == 0 ? Length(400'000) : Chunked(400'000);
+      request.answers[0].early = true;
+      request.answers[0].delay = milliseconds(i);
+      world_->AddClient({&request});
+    }
+    Finish();
+    for (const RequestPlan& request : world_->scene().requests) ExpectAnswer(request, 200);
+  }
+}
+
+// -- deadlines --
+
+TEST_F(ProxyCase, ABackendThatNeverAnswersIsAResponseTimeout) {
+  Build();
+  RequestPlan& request = Request();
+  request.answers[0].kind = AnswerKind::kNever;
+  world_->AddClient({&request});
+  Finish();
+  ExpectAnswer(request, 504, "response_timeout");
+  ExpectTook(request, config_.upstreams[0].timeouts.response);
+}
+
+TEST_F(ProxyCase, ABackendThatCannotBeReachedIsAConnectTimeout) {
+  tune_ = [](config::Config& config) { config.upstreams[0].retries.attempts = 0; };
+  Build();
+  world_->world().network().BlackHole(config_.upstreams[0].backends[0].address);
+  RequestPlan& request = Request();
+  world_->AddClient({&request});
+  world_->world().After(seconds(20), [this] {
+    world_->world().network().Restore(config_.upstreams[0].backends[0].address);
+  });
+  Finish();
+  ExpectAnswer(request, 504, "connect_timeout");
+  ExpectTook(request, config_.upstreams[0].timeouts.connect);
+}
+
+TEST_F(ProxyCase, AHeadThatDribblesIsARequestHeaderTimeout) {
+  Build();
+  RequestPlan& request = Request();
+  request.piece = 1;
+  request.pause = milliseconds(100);
+  world_->AddClient({&request});
+  Finish();
+  ExpectAnswer(request, 408, "request_header_timeout");
+  ExpectTook(request, config_.timeouts.request_header);
+}
+
+TEST_F(ProxyCase, ABodyThatStopsIsARequestBodyTimeout) {
+  for (const BodyPlan& body : {Length(1000), Chunked(1000)}) {
+    Build();
+    RequestPlan& request = Request();
+    request.method = "POST";
+    request.body = body;
+    request.fault = ClientFault::kStallInside;
+    request.cut = request.WriteHead().size() + 500;
+    world_->AddClient({&request});
+    Finish();
+    ExpectAnswer(request, 408, "request_body_timeout");
+    ExpectTook(request, config_.timeouts.request_body);
+    EXPECT_EQ(request.wholes_at_backends, 0);
+  }
+}
+
+TEST_F(ProxyCase, AnAnswerThatStopsIsCutAtTheIdleTimeout) {
+  for (const BodyPlan& body : {Length(50'000), Chunked(50'000)}) {
+    Build();
+    RequestPlan& request = Request();
+    request.answers[0].kind = AnswerKind::kStallInside;
+    request.answers[0].body = body;
+    request.answers[0].cut = 20'000;
+    ProxyClient& client = world_->AddClient({&request});
+    Finish();
+    EXPECT_EQ(request.outcome.kind, OutcomeKind::kTruncated);
+    EXPECT_TRUE(client.saw_reset());
+    ExpectTook(request, config_.upstreams[0].timeouts.idle, milliseconds(40));
+  }
+}
+
+TEST_F(ProxyCase, AClientThatReadsNothingIsGivenUpAtTheIdleTimeout) {
+  Build();
+  RequestPlan& request = Request();
+  request.answers[0].body = Length(3'000'000);  // more than all buffers on the way hold
+  request.fault = ClientFault::kStopReading;
+  request.cut = 1;
+  world_->AddClient({&request});
+  const RunEnd end = world_->world().RunUntil(
+      [this, &request] { return request.heads_at_backends > 0 && world_->in_flight() == 0; },
+      seconds(30));
+  EXPECT_EQ(end.stop, Stop::kPredicate) << end.why;
+  EXPECT_LT(world_->world().now() - request.outcome.sent, seconds(5));
+  Finish();
+}
+
+TEST_F(ProxyCase, AnIdleConnectionIsClosedInOrderAtTheKeepaliveTimeout) {
+  Build();
+  RequestPlan& request = Request();
+  RequestPlan& late = Request();
+  late.think = seconds(30);
+  ProxyClient& client = world_->AddClient({&request, &late});
+  Finish();
+  ExpectAnswer(request, 200);
+  EXPECT_FALSE(client.saw_reset());
+  const Duration idle = client.ended_at() - request.outcome.ended;
+  EXPECT_GE(idle + milliseconds(5), config_.timeouts.keepalive);
+  EXPECT_LE(idle, config_.timeouts.keepalive + milliseconds(20));
+}
+
+// -- what a cut looks like --
+
+TEST_F(ProxyCase, ACutAnswerNeverLooksWhole) {
+  for (const int minor_version : {0, 1}) {
+    for (const BodyPlan& body : {Length(3000), Chunked(3000)}) {
+      for (const AnswerKind kind : {AnswerKind::kTruncated, AnswerKind::kResetInside}) {
+        Build();
+        for (size_t i = 0; i < 60; ++i) {
+          RequestPlan& request = Request();
+          request.method = "POST";
+          request.minor_version = minor_version;
+          request.answers[0] = Answer(kind, body);
+          request.answers[0].cut = i * 53;
+          world_->AddClient({&request});
+        }
+        Finish();
+        for (const RequestPlan& request : world_->scene().requests) {
+          const bool told = request.outcome.kind == OutcomeKind::kAnswered;
+          if (told) EXPECT_EQ(request.outcome.status, 502) << request.ToString();
+          EXPECT_EQ(request.heads_at_backends, 1);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(ProxyCase, WhatIsNoAnswerIsABadResponse) {
+  for (const AnswerKind kind : {AnswerKind::kGarbage, AnswerKind::kUnasked101}) {
+    Build();
+    RequestPlan& request = Request();
+    request.answers[0].kind = kind;
+    world_->AddClient({&request});
+    Finish();
+    ExpectAnswer(request, 502, "bad_response");
+  }
+}
+
+// -- repeats --
+
+TEST_F(ProxyCase, OnlyWhatMayBeRepeatedIsSentAgainAfterAReset) {
+  struct Case {
+    const char* method;
+    bool key;
+    int status;
+    int heads;
+  };
+  for (const Case& each :
+       {Case{"GET", false, 200, 2}, Case{"PUT", false, 200, 2}, Case{"POST", false, 502, 1},
+        Case{"POST", true, 200, 2}, Case{"PATCH", false, 502, 1}, Case{"PURGE", false, 502, 1}}) {
+    for (const AnswerKind kind : {AnswerKind::kCloseAtOnce, AnswerKind::kResetAtOnce}) {
+      SCOPED_TRACE(each.method);
+      Build(2);
+      RequestPlan& request = Request();
+      request.method = each.method;
+      request.idempotency_key = each.key;
+      request.answers = {Answer(kind), Answer(AnswerKind::kWhole)};
+      world_->AddClient({&request});
+      Finish();
+      ExpectAnswer(request, each.status, each.status == 200 ? "" : "backend_reset");
+      EXPECT_EQ(request.heads_at_backends, each.heads);
+    }
+  }
+}
+
+TEST_F(ProxyCase, ARefusedConnectionIsTriedAtEachBackend) {
+  tune_ = [](config::Config& config) { config.upstreams[0].retries.attempts = 0; };
+  Build(4);
+  for (size_t i = 0; i < 3; ++i) {
+    world_->world().network().Refuse(config_.upstreams[0].backends[i].address);
+  }
+  for (int i = 0; i < 8; ++i) {
+    RequestPlan& request = Request();
+    request.method = "POST";
+    request.body = Length(5000);
+    world_->AddClient({&request});
+  }
+  Finish();
+  for (const RequestPlan& request : world_->scene().requests) ExpectAnswer(request, 200);
+}
+
+TEST_F(ProxyCase, ARepeatedBodyIsTheSameBody) {
+  for (const BodyPlan& body : {Length(60'000), Chunked(60'000)}) {
+    Build(2);
+    RequestPlan& request = Request();
+    request.method = "PUT";
+    request.body = body;
+    request.piece = 3000;
+    request.pause = milliseconds(3);
+    request.answers = {Answer(AnswerKind::kResetAtOnce), Answer(AnswerKind::kWhole, Chunked(100))};
+    world_->AddClient({&request});
+    Finish();
+    ExpectAnswer(request, 200);
+    EXPECT_EQ(request.heads_at_backends, 2);
+    EXPECT_EQ(request.wholes_at_backends, 1);
+  }
+}
+
+// -- order --
+
+TEST_F(ProxyCase, PipelinedRequestsAreAnsweredInOrder) {
+  Build();
+  ConnectionPlan plan;
+  plan.depth = 20;
+  for (int i = 0; i < 20; ++i) {
+    RequestPlan& request = Request();
+    request.method = i % 3 == 0 ? "POST" : (i % 5 == 0 ? "HEAD" : "GET");
+    if (i % 3 == 0) request.body = i % 2 == 0 ? Length(3000) : Chunked(3000);
+    request.answers[0].body = i % 4 == 0 ? Chunked(5000) : Length(100);
+    request.answers[0].delay = milliseconds(i % 7);
+    plan.requests.push_back(&request);
+  }
+  world_->AddClient(std::move(plan));
+  Finish();
+  for (const RequestPlan& request : world_->scene().requests) ExpectAnswer(request, 200);
+}
+
+TEST_F(ProxyCase, AMalformedRequestEndsThePipelineBehindTheAnswersBefore) {
+  Build();
+  RequestPlan& good = Request();
+  good.answers[0].delay = milliseconds(100);
+  RequestPlan& bad = Request();
+  bad.kind = RequestKind::kMalformed;
+  bad.malformed = "GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
+  RequestPlan& after = Request();
+  ConnectionPlan plan;
+  plan.depth = 3;
+  plan.requests = {&good, &bad, &after};
+  ProxyClient& client = world_->AddClient(std::move(plan));
+  Finish();
+  ExpectAnswer(good, 200);
+  ExpectAnswer(bad, 400, "several_hosts");
+  EXPECT_EQ(after.heads_at_backends, 0);
+  EXPECT_FALSE(client.saw_reset());
+}
+
+// -- tunnels --
+
+TEST_F(ProxyCase, ATunnelBringsAllBytesAndBothEnds) {
+  for (const TunnelEnd end : {TunnelEnd::kHalfClose, TunnelEnd::kCloseWhenEchoed}) {
+    for (const size_t early : {size_t{0}, size_t{1}, size_t{40'000}}) {
+      Build();
+      RequestPlan& request = Request();
+      request.kind = RequestKind::kUpgrade;
+      request.tunnel_bytes = 200'000;
+      request.tunnel_early = early;
+      request.tunnel_end = end;
+      ProxyClient& client = world_->AddClient({&request});
+      Finish();
+      EXPECT_EQ(request.outcome.kind, OutcomeKind::kTunnelled);
+      EXPECT_EQ(request.outcome.tunnel_echoed, request.tunnel_bytes);
+      EXPECT_FALSE(client.saw_reset());
+    }
+  }
+}
+
+TEST_F(ProxyCase, ASilentTunnelEndsAtTheTunnelTimeout) {
+  Build();
+  RequestPlan& request = Request();
+  request.kind = RequestKind::kUpgrade;
+  request.tunnel_bytes = 100;
+  request.answers[0].delay = milliseconds(1);
+  request.tunnel_end = TunnelEnd::kCloseWhenEchoed;
+  // Echoes but one byte, and keeps the connection.
+  request.answers[0].tunnel_cut = 99;
+  request.answers[0].tunnel_holds = true;
+  ProxyClient& client = world_->AddClient({&request});
+  Finish();
+  EXPECT_EQ(request.outcome.tunnel_echoed, 99u);
+  const Duration open = client.ended_at() - request.outcome.sent;
+  EXPECT_GE(open, config_.upstreams[0].timeouts.tunnel);
+  EXPECT_LE(open, config_.upstreams[0].timeouts.tunnel + milliseconds(100));
+}
+
+TEST_F(ProxyCase, ABackendThatVanishesEndsItsTunnel) {
+  for (const bool reset : {false, true}) {
+    Build();
+    RequestPlan& request = Request();
+    request.kind = RequestKind::kUpgrade;
+    request.tunnel_bytes = 100'000;
+    request.piece = 5000;
+    request.pause = milliseconds(5);
+    request.answers[0].tunnel_cut = 30'000;
+    request.answers[0].tunnel_reset = reset;
+    world_->AddClient({&request});
+    Finish();
+    EXPECT_EQ(request.outcome.kind, OutcomeKind::kTunnelled);
+    EXPECT_LE(request.outcome.tunnel_echoed, 30'000u);
+  }
+}
+
+// -- the end --
+
+TEST_F(ProxyCase, ADrainWaitsForRequestsAndTunnelsAndACutEndsThem) {
+  Build();
+  RequestPlan& request = Request();
+  request.answers[0].delay = milliseconds(1500);
+  RequestPlan& tunnel = Request();
+  tunnel.kind = RequestKind::kUpgrade;
+  tunnel.tunnel_bytes = 10;
+  tunnel.tunnel_end = TunnelEnd::kCloseWhenEchoed;
+  tunnel.answers[0].tunnel_cut = 9;
+  tunnel.answers[0].tunnel_holds = true;
+  world_->AddClient({&request});
+  world_->AddClient({&tunnel});
+  world_->world().After(milliseconds(100), [this] { world_->Drain(); });
+  world_->world().After(seconds(3), [this] {
+    EXPECT_FALSE(world_->workers_finished());
+    world_->Cancel();
+  });
+  const RunEnd end =
+      world_->world().RunUntil([this] { return world_->workers_finished(); }, seconds(4));
+  EXPECT_EQ(end.stop, Stop::kPredicate) << end.why;
+  EXPECT_LT(world_->world().now() - world_->drained_at(), seconds(3));
+  Finish();
+  ExpectAnswer(request, 200);
+  EXPECT_EQ(tunnel.outcome.kind, OutcomeKind::kTunnelled);
+}
+
+TEST_F(ProxyCase, AnIdleConnectionMayBringOneMoreRequestInADrain) {
+  Build();
+  RequestPlan& before = Request();
+  RequestPlan& late = Request();
+  late.think = seconds(4);
+  RequestPlan& too_late = Request();
+  too_late.think = milliseconds(1);
+  world_->AddClient({&before, &late, &too_late});
+  world_->world().After(milliseconds(500), [this] { world_->Drain(); });
+  Finish();
+  ExpectAnswer(late, 200);
+  EXPECT_EQ(too_late.outcome.kind, OutcomeKind::kNotSent);
+}
+
+}  // namespace
+}  // namespace rondo::sim
