@@ -126,32 +126,36 @@ TEST(ConfigDocs, ShowExamplesThatLoad) {
   EXPECT_GE(examples, 2u);
 }
 
-// One key at its default, inside a configuration that is right otherwise.
-std::string WithKey(const Key& key) {
-  const std::string text = Cat(key.Leaf(), ": ", key.default_text);
+// A configuration that is right, with `text` among the keys of one section.
+std::string WithText(std::string_view section, std::string_view text) {
   std::string listener = "listen: [':80']";
   std::string route = "upstream: api";
   std::string upstream;
   std::string backend = "address: 1.1.1.1:1";
   std::string top;
-  const std::string_view section = key.Section();
   const std::string_view parent = section.substr(section.rfind('.') + 1);
   if (section == "listeners.*") {
-    listener += ", " + text;
+    listener += Cat(", ", text);
   } else if (section == "listeners.*.routes[]") {
-    route += ", " + text;
+    route = Cat("upstreams: {api: 1}, ", text);
   } else if (section == "listeners.*.routes[].respond") {
     route = Cat("respond: {", text, "}");
+  } else if (section == "listeners.*.routes[].redirect") {
+    route = Cat("redirect: {to: /, ", text, "}");
   } else if (section == "upstreams.*") {
-    upstream = ", " + text;
+    upstream = Cat(", ", text);
   } else if (section == "upstreams.*.backends[]") {
-    backend += ", " + text;
+    backend += Cat(", ", text);
   } else if (section.starts_with("upstreams.*.")) {
     upstream = Cat(", ", parent, ": {", text, "}");
   } else if (section == "logging.access") {
     top = Cat("logging: {access: {", text, "}}");
   } else {
     top = Cat(section, ": {", text, "}");
+  }
+  // A hash_key needs the one policy that it has a meaning for.
+  if (text.starts_with("hash_key")) {
+    upstream += ", balance: consistent_hash";
   }
   return Cat("listeners: {w: {", listener, ", routes: [{", route,
              "}]}}\nupstreams: {api: {backends: [{", backend, "}]", upstream, "}}\n", top, "\n");
@@ -167,22 +171,19 @@ Config ValuesOf(std::string_view text) {
 }
 
 TEST(ConfigDocs, SayTheDefaultsThatHold) {
-  const std::string plain =
-      "listeners: {w: {listen: [':80'], routes: [{upstream: api}]}}\n"
-      "upstreams: {api: {backends: [{address: 1.1.1.1:1}]}}\n";
-  const std::string respond =
-      "listeners: {w: {listen: [':80'], routes: [{respond: {}}]}}\n"
-      "upstreams: {api: {backends: [{address: 1.1.1.1:1}]}}\n";
   size_t checked = 0;
   for (const Key& key : Keys()) {
     const bool has_value =
         !key.default_text.empty() && key.default_text != "none" && key.default_text != "any";
     if (key.type == KeyType::kLater || !has_value) continue;
-    const bool is_respond = key.Section() == "listeners.*.routes[].respond";
-    EXPECT_TRUE(ValuesOf(WithKey(key)) == ValuesOf(is_respond ? respond : plain)) << key.path;
+    const bool is_hash_key = key.Leaf() == "hash_key";
+    const std::string with = WithText(key.Section(), Cat(key.Leaf(), ": ", key.default_text));
+    std::string without = WithText(key.Section(), "");
+    if (is_hash_key) without = WithText(key.Section(), "balance: consistent_hash");
+    EXPECT_TRUE(ValuesOf(with) == ValuesOf(without)) << key.path;
     ++checked;
   }
-  EXPECT_GT(checked, 30u);
+  EXPECT_GT(checked, 40u);
 }
 
 TEST(ConfigFiles, InConfLoad) {
@@ -194,7 +195,7 @@ TEST(ConfigFiles, InConfLoad) {
       ADD_FAILURE() << FormatError(entry.path().string(), error);
     ++files;
   }
-  EXPECT_GE(files, 3u);
+  EXPECT_GE(files, 6u);
 }
 
 TEST(ConfigFiles, HaveOneWithEveryKey) {
@@ -213,6 +214,9 @@ TEST(ConfigFiles, HaveOneWithEveryKey) {
   EXPECT_EQ(config.timeouts, Timeouts());
   EXPECT_EQ(config.limits, Limits());
   EXPECT_EQ(config.upstreams.at(0).keepalive, Keepalive());
+  EXPECT_EQ(config.upstreams.at(0).queue, Queue());
+  EXPECT_EQ(config.upstreams.at(1).sticky, Sticky());
+  EXPECT_EQ(config.upstreams.at(1).hash_key, HashKey());
   EXPECT_EQ(config.upstreams.at(0).retries, Retries());
   EXPECT_EQ(config.upstreams.at(0).timeouts, UpstreamTimeouts());
 }

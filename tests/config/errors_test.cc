@@ -67,15 +67,13 @@ TEST(ConfigErrors, RefuseByNameWhatIsNotAvailableYet) {
       {InUpstream("backends: [1.1.1.1:1], health_check: {path: /}"),
        {message("2:32", "health_check")}},
       {InListener("listen: [':80'], tcp: {upstream: api}"), {message("2:26", "tcp")}},
-      {InRoute("redirect: {to: x}"), {message("2:36", "redirect")}},
-      {InRoute("upstreams: {api: 1}"), {message("2:36", "upstreams")}},
-      {InRoute("upstream: api, match: {path_regex: x}"), {message("2:59", "path_regex")}},
+      {InRoute("upstream: api, rate_limit: {rate: 1/s}"), {message("2:51", "rate_limit")}},
+      {InRoute("upstream: api, compress: {}"), {message("2:51", "compress")}},
       {InUpstream("backends: [{dns: api, port: 3000}]"),
        {message("2:21", "dns"), message("2:31", "port")}},
-      {InUpstream("backends: [1.1.1.1:1], balance: peak_ewma"),
-       {"2:41: `balance: peak_ewma` is part of Rondo's configuration but not available in this "
-        "version: use "
-        "`round_robin`, `least_connections` or `ip_hash`"}},
+      {InUpstream("backends: [1.1.1.1:1], protocol: h2c"),
+       {"2:42: `protocol: h2c` is part of Rondo's configuration but not available in this version: "
+        "use `http1`"}},
   });
 }
 
@@ -260,7 +258,8 @@ TEST(ConfigErrors, SayWhatIsWrongWithARoute) {
         {"2:" + std::to_string(63 + key.size()) + ": `" + key + "`: `" + value + "` " + problem}};
   };
   Check({
-      {InRoute("match: {}"), {"2:35: this route goes nowhere: write `upstream` or `respond`"}},
+      {InRoute("match: {}"),
+       {"2:35: this route goes nowhere: write `upstream`, `upstreams`, `redirect` or `respond`"}},
       {InRoute("upstream: api, respond: {}"),
        {"2:35: this route has both `upstream` and `respond`: keep one of them"}},
       {InRoute("upstream: apj"), {"2:46: no upstream is named `apj`; did you mean `api`?"}},
