@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "app/explain_request.h"
+#include "rondo/balance/stable_hash.h"
 #include "rondo/base/check.h"
 #include "rondo/http/forwarding.h"
 #include "rondo/http/h1_parser.h"
@@ -11,6 +12,7 @@
 #include "rondo/http/sticky.h"
 #include "rondo/route/normalise.h"
 #include "rondo/route/router.h"
+#include "rondo/route/weighted_split.h"
 
 namespace rondo::app {
 namespace {
@@ -57,41 +59,69 @@ const config::Listener* FindListener(const config::Config& config, const Explain
   return nullptr;
 }
 
-// In words: what a hash is made of. `fallback` where the request has no such value.
-std::string HashedText(const config::HashKey& key, const http::RequestHead& head,
-                       const Explanation& explanation, const char* fallback) {
-  const auto with = [&](std::string what, std::optional<std::string_view> value) {
-    if (!value || value->empty()) return what + ", which it has not: " + fallback;
-    return what + " `" + std::string(*value) + "`";
-  };
-  switch (key.source) {
-    case config::HashKey::Source::kRequestId:
-      return "the request id";
-    case config::HashKey::Source::kClientIp:
-      return explanation.client ? "the client's address " + explanation.client->ToString()
-                                : "the client's address";
-    case config::HashKey::Source::kPath:
-      return "the path";
-    case config::HashKey::Source::kUri:
-      return "the path and query";
-    case config::HashKey::Source::kHeader: {
-      std::optional<std::string_view> value;
-      for (const http::Field& field : head.fields) {
-        if (!value && http::EqualsIgnoreCase(field.name, key.name)) value = field.value;
-      }
-      return with("the header " + key.name, value);
-    }
-    case config::HashKey::Source::kCookie:
-      return with("the cookie " + key.name, http::FindCookie(head, key.name));
+// What a hash is made of.
+struct Hashed {
+  std::string words;
+  std::optional<uint64_t> key;  // nothing where only the running process could tell
+};
+
+Hashed HashClient(const Explanation& explanation) {
+  if (!explanation.client) return {.words = "the client's address", .key = std::nullopt};
+  return {.words = "the client's address " + explanation.client->ToString(),
+          .key = balance::AddressKey(*explanation.client)};
+}
+
+Hashed HashValue(const std::string& name, std::string_view value, const Hashed& otherwise) {
+  if (!value.empty()) {
+    return {.words = name + " `" + std::string(value) + "`", .key = balance::StableHash(value)};
+  }
+  return {.words = otherwise.words + ", since " + name + " is missing,", .key = otherwise.key};
+}
+
+std::string_view FirstValue(const http::RequestHead& head, std::string_view name) {
+  for (const http::Field& field : head.fields) {
+    if (http::EqualsIgnoreCase(field.name, name)) return field.value;
   }
   return {};
 }
 
-StickyState StickyOf(const config::Upstream& upstream, const http::RequestHead& head) {
-  if (!upstream.sticky) return StickyState::kOff;
-  if (http::FindSticky(head, upstream.sticky->cookie)) return StickyState::kOurs;
-  return http::FindCookie(head, upstream.sticky->cookie) ? StickyState::kForeign
-                                                         : StickyState::kNone;
+// As the data plane does it. `otherwise` where the request has no such header or cookie.
+Hashed HashOf(const config::HashKey& key, const http::RequestHead& head,
+              const Explanation& explanation, const Hashed& otherwise) {
+  switch (key.source) {
+    case config::HashKey::Source::kRequestId:
+      return {.words = "the request id", .key = std::nullopt};
+    case config::HashKey::Source::kClientIp:
+      return HashClient(explanation);
+    case config::HashKey::Source::kPath:
+      return {.words = "the path", .key = std::nullopt};
+    case config::HashKey::Source::kUri:
+      return {.words = "the path and query", .key = std::nullopt};
+    case config::HashKey::Source::kHeader:
+      return HashValue("the header " + key.name, FirstValue(head, key.name), otherwise);
+    case config::HashKey::Source::kCookie:
+      return HashValue("the cookie " + key.name, http::FindCookie(head, key.name).value_or(""),
+                       otherwise);
+  }
+  return {};
+}
+
+void ExplainSticky(const http::RequestHead& head, ExplainUpstream& choice) {
+  const config::Upstream& upstream = *choice.upstream;
+  if (!upstream.sticky) return;
+  const std::optional<uint64_t> value = http::FindSticky(head, upstream.sticky->cookie);
+  if (!value) {
+    const bool foreign = http::FindCookie(head, upstream.sticky->cookie).has_value();
+    choice.sticky = foreign ? StickyState::kForeign : StickyState::kNone;
+    return;
+  }
+  choice.sticky = StickyState::kGone;
+  for (const config::Backend& backend : upstream.backends) {
+    // The name that upstream/ gives a backend in cookies.
+    if (balance::StableHash(upstream.name + std::string(1, '\0') + backend.id) != *value) continue;
+    choice.sticky = StickyState::kOurs;
+    choice.sticky_backend = &backend;
+  }
 }
 
 void AddUpstream(const config::Config& config, const http::RequestHead& head,
@@ -102,7 +132,7 @@ void AddUpstream(const config::Config& config, const http::RequestHead& head,
   ExplainUpstream& added = explanation.upstreams.emplace_back();
   added.upstream = &*it;
   added.weight = weight;
-  added.sticky = StickyOf(*it, head);
+  ExplainSticky(head, added);
   switch (it->balance) {
     case balance::PolicyKind::kRoundRobin:
     case balance::PolicyKind::kLeastConnections:
@@ -110,12 +140,28 @@ void AddUpstream(const config::Config& config, const http::RequestHead& head,
     case balance::PolicyKind::kPeakEwma:
       break;
     case balance::PolicyKind::kIpHash:
-      added.hashes = HashedText({}, head, explanation, "");
+      added.hashes = HashClient(explanation).words;
       break;
     case balance::PolicyKind::kConsistentHash:
-      added.hashes = HashedText(it->hash_key, head, explanation, "the client's address decides");
+      added.hashes = HashOf(it->hash_key, head, explanation, HashClient(explanation)).words;
       break;
   }
+}
+
+// Which of several upstreams takes the request, where that does not depend on its id.
+void ExplainSplit(const http::RequestHead& head, Explanation& explanation) {
+  std::vector<uint32_t> weights;
+  explanation.weights = 0;
+  for (const ExplainUpstream& choice : explanation.upstreams) {
+    weights.push_back(choice.weight);
+    explanation.weights += choice.weight;
+  }
+  const Hashed by_id{.words = "the request id", .key = std::nullopt};
+  const Hashed hashed = HashOf(explanation.route->split_by, head, explanation, by_id);
+  explanation.split_by = hashed.words;
+  if (!hashed.key) return;
+  const size_t taken = route::WeightedSplit(weights).Pick(*hashed.key);
+  for (size_t i = 0; i < weights.size(); ++i) explanation.upstreams[i].taken = i == taken;
 }
 
 void ExplainForwarding(const config::Config& config, const http::RequestHead& head,
@@ -140,14 +186,13 @@ void ExplainForwarding(const config::Config& config, const http::RequestHead& he
   }
   if (!route.upstream.empty()) {
     AddUpstream(config, head, route.upstream, 1, explanation);
+    explanation.upstreams.back().taken = true;
     return;
   }
-  explanation.weights = 0;
   for (const config::WeightedUpstream& choice : route.upstreams) {
     AddUpstream(config, head, choice.name, choice.weight, explanation);
-    explanation.weights += choice.weight;
   }
-  explanation.split_by = HashedText(route.split_by, head, explanation, "the request id decides");
+  ExplainSplit(head, explanation);
 }
 
 void ExplainHead(const config::Config& config, const http::RequestHead& head,

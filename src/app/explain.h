@@ -26,15 +26,24 @@ struct ExplainQuestion {
 };
 
 // How a request carries the stickiness cookie of an upstream.
-enum class StickyState : uint8_t { kOff, kNone, kForeign, kOurs };
+enum class StickyState : uint8_t {
+  kOff,
+  kNone,
+  kForeign,  // its value is none of ours
+  kGone,     // it names a backend that is not there
+  kOurs,     // sticky_backend
+};
 
 struct ExplainUpstream {
   const config::Upstream* upstream = nullptr;
   uint32_t weight = 1;  // of this upstream in the route's split
+  // Whether the request goes there; nothing where chance decides.
+  std::optional<bool> taken = std::nullopt;
   StickyState sticky = StickyState::kOff;
+  const config::Backend* sticky_backend = nullptr;
   // What the policy hashes of this request, in words: "the client's address 192.0.2.1". Empty for
   // policies that hash nothing.
-  std::string hashes;
+  std::string hashes = {};
 };
 
 // Values, but for pointers into the configuration that was asked about.

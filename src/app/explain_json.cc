@@ -85,8 +85,10 @@ std::string_view StickyName(StickyState state) {
       return "no_cookie";
     case StickyState::kForeign:
       return "foreign_cookie";
+    case StickyState::kGone:
+      return "backend_gone";
     case StickyState::kOurs:
-      return "cookie";
+      return "backend";
   }
   return {};
 }
@@ -98,9 +100,18 @@ void WriteUpstreams(const Explanation& explanation, Json& json) {
     json.Key("name").Text(choice.upstream->name);
     json.Key("weight").Number(choice.weight);
     json.Key("weights").Number(explanation.weights);
+    json.Key("taken");
+    if (choice.taken) {
+      json.Bool(*choice.taken);
+    } else {
+      json.Null();
+    }
     json.Key("balance").Text(balance::PolicyName(choice.upstream->balance));
     OptionalText("hashes", choice.hashes, json);
     json.Key("sticky").Text(StickyName(choice.sticky));
+    if (choice.sticky_backend != nullptr) {
+      json.Key("sticky_backend").Text(choice.sticky_backend->id);
+    }
     json.Key("backends").Begin('[');
     for (const config::Backend& backend : choice.upstream->backends) {
       json.Begin('{');

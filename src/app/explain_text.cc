@@ -80,7 +80,7 @@ void WriteRoutes(const Explanation& explanation, const std::string& file, Text& 
   text.Gap();
   for (const route::RouteTried& tried : explanation.match.tried) {
     const std::string name = RouteName(*explanation.listener, tried.route, file);
-    text.Line(0, name + (tried.matched() ? " takes it" : " does not:"));
+    text.Line(0, name + (tried.matched() ? " matches" : " does not match:"));
     for (const route::FailedPart& part : tried.failed) text.Line(1, part.Sentence());
   }
 }
@@ -94,17 +94,20 @@ void WriteEdits(const http::HeaderEdits& edits, const char* of, Text& text) {
   }
 }
 
-std::string StickyText(const config::Upstream& upstream, StickyState state) {
-  const std::string cookie = upstream.sticky ? "by the cookie " + upstream.sticky->cookie : "";
-  switch (state) {
+std::string StickyText(const ExplainUpstream& choice) {
+  const auto& sticky = choice.upstream->sticky;
+  const std::string cookie = sticky ? "by the cookie " + sticky->cookie : "";
+  switch (choice.sticky) {
     case StickyState::kOff:
       return {};
     case StickyState::kNone:
       return cookie + ", which the request has not: the answer sets it";
     case StickyState::kForeign:
-      return cookie + ", whose value is not one of Rondo's: the answer sets it anew";
+      return cookie + ", whose value is none of Rondo's: the answer sets it anew";
+    case StickyState::kGone:
+      return cookie + ", which names no backend that is there: the answer sets it anew";
     case StickyState::kOurs:
-      return cookie + ": to the backend it names, while that is there";
+      return cookie + ": to " + choice.sticky_backend->id + ", while that is available";
   }
   return {};
 }
@@ -120,7 +123,7 @@ void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice
   text.Pair("balance", std::string(balance::PolicyName(upstream.balance)) +
                            (choice.hashes.empty() ? "" : " of " + choice.hashes));
   if (choice.sticky != StickyState::kOff) {
-    text.Pair("sticky", StickyText(upstream, choice.sticky));
+    text.Pair("sticky", StickyText(choice));
   }
   for (const config::Backend& backend : upstream.backends) {
     std::string words = backend.id;
@@ -132,6 +135,15 @@ void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice
     if (backend.backup) words += ", backup: only while no other is available";
     text.Pair("backend", words);
   }
+}
+
+std::string ForwardedText(const Explanation& explanation) {
+  for (const ExplainUpstream& choice : explanation.upstreams) {
+    if (!choice.taken.value_or(false)) continue;
+    const std::string to = "forwarded to upstream " + choice.upstream->name;
+    return explanation.split_by.empty() ? to : to + ": " + explanation.split_by + " decides";
+  }
+  return "forwarded to one of these upstreams: " + explanation.split_by + " decides";
 }
 
 void WriteAnswer(const Explanation& explanation, Text& text) {
@@ -148,11 +160,8 @@ void WriteAnswer(const Explanation& explanation, Text& text) {
                      Number(route.respond->body.size()) + " bytes");
   } else if (route.redirect) {
     text.Line(0, "redirected with " + Status(route.redirect->status) + " to " + route.redirect->to);
-  } else if (explanation.upstreams.size() > 1) {
-    text.Line(0, "forwarded to one of several upstreams: " + explanation.split_by +
-                     " decides, the same always for the same");
   } else {
-    text.Line(0, "forwarded");
+    text.Line(0, ForwardedText(explanation));
   }
   if (route.forwards()) {
     text.Pair("as", explanation.method + " " + explanation.forwarded_target);
