@@ -1,5 +1,5 @@
-// What it costs to find a request's route among 10, 100 and 1,000, and to normalise its path.
-// allocs_per_op must be 0.
+// What it costs to find a request's route among 10, 1,000 and 5,000, to share requests out by
+// weight, and to normalise a path. allocs_per_op must be 0.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 
 #include "rondo/route/normalise.h"
 #include "rondo/route/router.h"
+#include "rondo/route/weighted_split.h"
 
 namespace {
 
@@ -59,8 +60,90 @@ void Match(benchmark::State& state, bool by_host) {
   const CountAllocations count(state);
   for (auto _ : state) benchmark::DoNotOptimize(router.Match(host, path));
 }
-BENCHMARK_CAPTURE(Match, by_host, true)->Arg(10)->Arg(100)->Arg(1000);
-BENCHMARK_CAPTURE(Match, by_prefix, false)->Arg(10)->Arg(100)->Arg(1000);
+BENCHMARK_CAPTURE(Match, by_host, true)->Arg(10)->Arg(100)->Arg(1000)->Arg(5000);
+BENCHMARK_CAPTURE(Match, by_prefix, false)->Arg(10)->Arg(100)->Arg(1000)->Arg(5000);
+
+// A browser's request.
+struct Browser {
+  std::vector<rondo::http::Field> fields = {
+      Field("Host", "example.com"),
+      Field("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+      Field("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+      Field("Accept-Language", "en-US,en;q=0.5"),
+      Field("Accept-Encoding", "gzip, deflate, br, zstd"),
+      Field("Referer", "https://example.com/users"),
+      Field("Cookie", "theme=dark; session=0123456789abcdef0123456789abcdef; beta=1"),
+      Field("X-Env", "prod"),
+      Field("X-Tenant", "tenant-none"),
+  };
+  RequestView View(std::string_view path) const {
+    return {.host = "example.com",
+            .path = path,
+            .method = "GET",
+            .query = "page=2&sort=name&version=2.1&filter=a%20b",
+            .fields = fields};
+  }
+  static rondo::http::Field Field(std::string_view name, std::string_view value) {
+    return {.name = name, .value = value, .id = rondo::http::FieldIdOf(name)};
+  }
+};
+
+enum class Asks { kHeader, kAll, kRegex };
+
+// Each route has a prefix of its own and asks for more; the last is asked for.
+void MatchAsking(benchmark::State& state, Asks asks) {
+  using Kind = ValueMatch::Kind;
+  std::vector<RouteMatch> routes;
+  const auto size = static_cast<size_t>(state.range(0));
+  for (size_t i = 0; i < size; ++i) {
+    RouteMatch& route = routes.emplace_back();
+    route.path_prefix = "/service-" + std::to_string(i);
+    route.headers = {{"X-Env", Kind::kExact, "prod"}};
+    if (asks == Asks::kAll) {
+      route.methods = {"GET", "HEAD"};
+      route.cookies = {{"beta", Kind::kExact, "1"}};
+      route.query = {{"version", Kind::kPrefix, "2."}};
+    }
+    if (asks == Asks::kRegex) route.path_regex = "/service-[0-9]+/users/[0-9]+/[a-z]+";
+  }
+  const Router router(routes);
+  const Browser browser;
+  const std::string path = "/service-" + std::to_string(size - 1) + "/users/12345/items";
+  MatchScratch scratch;
+  const RequestView request = browser.View(path);
+  if (router.Match(request, scratch) != size - 1) std::abort();
+  const CountAllocations count(state);
+  for (auto _ : state) benchmark::DoNotOptimize(router.Match(request, scratch));
+}
+BENCHMARK_CAPTURE(MatchAsking, header, Asks::kHeader)->Arg(10)->Arg(1000)->Arg(5000);
+BENCHMARK_CAPTURE(MatchAsking, all_parts, Asks::kAll)->Arg(10)->Arg(1000)->Arg(5000);
+BENCHMARK_CAPTURE(MatchAsking, regex, Asks::kRegex)->Arg(10)->Arg(1000)->Arg(5000);
+
+// The worst there is: all routes have the same host and path and differ by a header, and none
+// holds.
+void MatchByHeaderAlone(benchmark::State& state) {
+  std::vector<RouteMatch> routes;
+  for (int64_t i = 0; i < state.range(0); ++i) {
+    routes.emplace_back().headers = {
+        {"X-Tenant", ValueMatch::Kind::kExact, "tenant-" + std::to_string(i)}};
+  }
+  const Router router(routes);
+  const Browser browser;
+  MatchScratch scratch;
+  const RequestView request = browser.View("/users");
+  if (router.Match(request, scratch) != Router::kNone) std::abort();
+  const CountAllocations count(state);
+  for (auto _ : state) benchmark::DoNotOptimize(router.Match(request, scratch));
+}
+BENCHMARK(MatchByHeaderAlone)->Arg(10)->Arg(1000)->Arg(5000);
+
+void Split(benchmark::State& state) {
+  const WeightedSplit split(std::vector<uint32_t>(static_cast<size_t>(state.range(0)), 10));
+  uint64_t key = 0;
+  const CountAllocations count(state);
+  for (auto _ : state) benchmark::DoNotOptimize(split.Pick(++key));
+}
+BENCHMARK(Split)->Arg(2)->Arg(10);
 
 void MatchEverything(benchmark::State& state) {
   const Router router({RouteMatch{}});

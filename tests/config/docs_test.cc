@@ -135,7 +135,7 @@ std::string WithText(std::string_view section, std::string_view text) {
   std::string top;
   const std::string_view parent = section.substr(section.rfind('.') + 1);
   if (section == "listeners.*") {
-    listener += Cat(", ", text);
+    if (!text.empty()) listener += Cat(", ", text);
   } else if (section == "listeners.*.routes[]") {
     route = Cat("upstreams: {api: 1}, ", text);
   } else if (section == "listeners.*.routes[].respond") {

@@ -54,7 +54,8 @@ TEST(QuickConfig, ReportsEveryWrongArgument) {
                           "such as `127.0.0.1:3001`",
                           "rondo: --backend `1.1.1.1:1` is given twice",
                           "rondo: --balance `fastest` is not one of `round_robin`, "
-                          "`least_connections` and `ip_hash`"));
+                          "`least_connections`, `ip_hash`, `consistent_hash`, `random_two` and "
+                          "`peak_ewma`"));
 }
 
 }  // namespace

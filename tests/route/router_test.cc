@@ -182,11 +182,9 @@ TEST(Router, AgreesWithAskingEachRouteInTurn) {
   }
 }
 
-TEST(Router, CanBeMovedAndCopied) {
+TEST(Router, CanBeMoved) {
   Router router({{"a.com", "", "/x"}});
-  const Router copy = router;
   const Router moved = std::move(router);
-  EXPECT_EQ(copy.Match("a.com", "/x/y"), 0u);
   EXPECT_EQ(moved.Match("a.com", "/x/y"), 0u);
 }
 
