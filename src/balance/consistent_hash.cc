@@ -7,8 +7,9 @@
 // Whether one member beats another for a key depends on those two alone. So when one comes, goes or
 // changes its weight, only keys that it wins or loses move: nothing moves between the others. The
 // circle's uneven gaps, which make a plain ring need hundreds of points, are evened out by the
-// probes: shares lie within about 1 / sqrt(4 * kPoints * kProbes) = 3.6 % (one standard deviation) of
-// what the weights say, in a pool of any size. All arithmetic is in integers, the same everywhere.
+// probes: shares lie within about 1 / sqrt(4 * kPoints * kProbes) = 3.6 % (one standard deviation)
+// of what the weights say, in a pool of any size. All arithmetic is in integers, the same
+// everywhere.
 //
 // To find the least without looking at all points, they are kept sorted, by class of weight: around
 // each place a class is searched outwards as far as its heaviest member could still win.

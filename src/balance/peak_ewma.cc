@@ -1,57 +1,73 @@
-// Two members drawn by weight, and of these the one where the request should take less time: what
-// answers have been taking, times the requests that share the member with this one, for its weight.
+// The member where the request should take the least time: what answers have been taking, times the
+// requests that share the member with this one, for its weight. Members that are not picked fade
+// towards being cheap, so that each is tried again, and a request at a time: one in flight doubles
+// the cost.
 //
-// Two and never all, also in small pools: with all compared, a pool under little load would send
-// every request to whichever member is a microsecond ahead, and a member whose latency has faded
-// would get them all until it answers.
+// All are compared in small pools as least_connections does. Of two drawn at random the better is a
+// worse answer here than it is elsewhere: wherever both are slow, the request waits.
 #include <utility>
 
+#include "balance/best_of_several.h"
 #include "balance/policies.h"
-#include "balance/two_choices.h"
 #include "rondo/balance/latency.h"
 
 namespace rondo::balance {
 namespace {
 
-class PeakEwma final : public TwoChoices {
+class Cheapest {
  public:
-  PeakEwma(std::vector<Member> members, uint64_t seed) : TwoChoices(std::move(members), seed) {}
+  explicit Cheapest(PickContext context) : now_(context.now) {}
 
-  size_t Pick(PickContext context, const Tried& tried) override {
-    const Pair pair = Draw(tried);
-    if (pair.second == kNone) return pair.first;
-    const State first(member(pair.first), context.now);
-    const State second(member(pair.second), context.now);
-    return second.Beats(first) ? pair.second : pair.first;
+  static void Prefetch(const Member& member) {
+    __builtin_prefetch(member.in_flight);
+    __builtin_prefetch(member.latency);
+  }
+
+  void Offer(size_t candidate, const Member& member) {
+    const uint32_t in_flight = member.in_flight->load(std::memory_order_relaxed);
+    if (member.max_in_flight != 0 && in_flight >= member.max_in_flight) return;
+    const double load = (in_flight + 1.0) / member.weight;
+    const double latency = member.latency == nullptr ? 0 : member.latency->Cost(now_);
+    if (latency == 0) {
+      unknown_.Offer(candidate, load, load);
+      if (in_flight == 0) unknown_idle_ = true;
+    } else {
+      known_.Offer(candidate, latency * load, load);
+    }
+  }
+
+  // One that has not answered yet is asked, and once it is being asked its latency is taken to be
+  // that of the best of the others: it gets no more requests at a time than that has.
+  size_t index() const {
+    if (unknown_.index == Policy::kNone) return known_.index;
+    if (known_.index == Policy::kNone || unknown_idle_) return unknown_.index;
+    return unknown_.load < known_.load ? unknown_.index : known_.index;
   }
 
  private:
-  struct State {
-    State(const Member& member, Instant now)
-        : in_flight(member.in_flight->load(std::memory_order_relaxed)),
-          load((in_flight + 1.0) / member.weight),
-          latency(member.latency == nullptr ? 0 : member.latency->Cost(now)) {}
+  struct Best {
+    size_t index = Policy::kNone;
+    double cost = 0;
+    double load = 0;
 
-    bool known() const { return latency > 0; }
-
-    bool Beats(const State& other) const {
-      if (known() == other.known()) {
-        return known() ? latency * load < other.latency * other.load : load < other.load;
-      }
-      // Whoever has not answered yet is asked, but by one request at a time: it may be slow.
-      return known() ? other.in_flight > 0 : in_flight == 0;
+    void Offer(size_t candidate, double its_cost, double its_load) {
+      if (index != Policy::kNone && its_cost >= cost) return;
+      index = candidate;
+      cost = its_cost;
+      load = its_load;
     }
-
-    uint32_t in_flight;
-    double load;     // with this request, for its weight
-    double latency;  // 0: not known
   };
+
+  const Instant now_;
+  Best known_;
+  Best unknown_;
+  bool unknown_idle_ = false;
 };
 
 }  // namespace
 
 std::unique_ptr<Policy> MakePeakEwma(std::vector<Member> members, uint64_t seed) {
-  return std::make_unique<PeakEwma>(std::move(members), seed);
+  return std::make_unique<BestOfSeveral<Cheapest>>(std::move(members), seed);
 }
 
 }  // namespace rondo::balance

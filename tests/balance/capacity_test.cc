@@ -97,9 +97,11 @@ TEST_P(Capacity, SharesOutByWeightAmongThoseThatAreNotFull) {
         ASSERT_LT(index, size);
         ++counts[index];
       }
-      // Above 64 members least_connections prefers none of several equals, and below it takes them
-      // in turn whatever their weights, since no load differs.
-      const bool in_turn = GetParam() == PolicyKind::kLeastConnections && size <= 64;
+      // Above 64 members those that compare draw by weight among equals; below they take equals in
+      // turn whatever their weights, and here no cost differs.
+      const bool compares =
+          GetParam() == PolicyKind::kLeastConnections || GetParam() == PolicyKind::kPeakEwma;
+      const bool in_turn = compares && size <= 64;
       const double among = in_turn ? static_cast<double>(size) / 2 : total;
       for (size_t i = 0; i < size; ++i) {
         if (pool.members()[i].max_in_flight == 5) {
