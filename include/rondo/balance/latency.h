@@ -21,7 +21,8 @@ class LatencyCell {
   // microsecond as that. Lock-free; safe from any thread.
   void Observe(Duration sample, Instant now);
 
-  // Nanoseconds, faded to `now`; 0 only where nothing was ever observed.
+  // Nanoseconds, faded to `now`; 0 where nothing was observed, or nothing within ten times
+  // kLatencyDecay.
   double Cost(Instant now) const;
 
  private:
