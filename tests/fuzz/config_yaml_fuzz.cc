@@ -7,6 +7,9 @@
 
 #include "fuzz/fuzz_check.h"
 #include "rondo/config/load.h"
+#include "rondo/http/field.h"
+#include "rondo/http/header_edits.h"
+#include "rondo/route/router.h"
 
 namespace {
 
@@ -18,18 +21,48 @@ std::optional<std::string> Variable(std::string_view name) {
   return std::nullopt;
 }
 
-void CheckRoute(const RouteConfig& route, const Config& config) {
-  FUZZ_CHECK(route.respond.has_value() != !route.upstream.empty());
-  if (route.respond) {
-    FUZZ_CHECK(route.respond->status >= 200 && route.respond->status <= 599);
-    FUZZ_CHECK(route.upgrades.empty());
-  } else {
-    FUZZ_CHECK(
-        std::any_of(config.upstreams.begin(), config.upstreams.end(),
-                    [&](const Upstream& upstream) { return upstream.name == route.upstream; }));
+bool HasUpstream(const Config& config, std::string_view name) {
+  return std::any_of(config.upstreams.begin(), config.upstreams.end(),
+                     [&](const Upstream& upstream) { return upstream.name == name; });
+}
+
+void CheckEdits(const rondo::http::HeaderEdits& edits) {
+  for (const auto& [name, value] : edits.set) {
+    FUZZ_CHECK(rondo::http::IsEditableName(name) && rondo::http::IsEditableValue(value));
   }
-  FUZZ_CHECK(route.match.path.empty() || route.match.path.front() == '/');
-  FUZZ_CHECK(route.match.path_prefix.empty() || route.match.path_prefix.front() == '/');
+  for (const std::string& name : edits.remove) FUZZ_CHECK(rondo::http::IsEditableName(name));
+}
+
+void CheckSplit(const RouteConfig& route, const Config& config) {
+  if (route.upstreams.empty()) return;
+  uint64_t sum = 0;
+  for (const WeightedUpstream& upstream : route.upstreams) {
+    FUZZ_CHECK(HasUpstream(config, upstream.name) && upstream.weight <= 1000);
+    sum += upstream.weight;
+  }
+  FUZZ_CHECK(sum > 0);
+  FUZZ_CHECK(route.split_by.source != HashKey::Source::kPath &&
+             route.split_by.source != HashKey::Source::kUri);
+}
+
+void CheckRoute(const RouteConfig& route, const Config& config) {
+  FUZZ_CHECK((route.respond ? 1 : 0) + (route.redirect ? 1 : 0) + (route.upstream.empty() ? 0 : 1) +
+                 (route.upstreams.empty() ? 0 : 1) ==
+             1);
+  if (route.respond) FUZZ_CHECK(route.respond->status >= 200 && route.respond->status <= 599);
+  if (route.redirect) FUZZ_CHECK(!route.redirect->to.empty() && route.redirect->status / 100 == 3);
+  if (!route.forwards()) {
+    FUZZ_CHECK(route.upgrades.empty() && route.rewrite_prefix.empty() && !route.timeout &&
+               !route.timeout_total && route.request_headers.empty());
+  }
+  if (!route.upstream.empty()) FUZZ_CHECK(HasUpstream(config, route.upstream));
+  CheckSplit(route, config);
+  CheckEdits(route.request_headers);
+  CheckEdits(route.response_headers);
+  if (!route.rewrite_prefix.empty()) {
+    FUZZ_CHECK(route.rewrite_prefix.front() == '/' && !route.match.path_prefix.empty());
+  }
+  FUZZ_CHECK(rondo::route::CheckMatch(route.match).empty());
   FUZZ_CHECK(std::find(route.upgrades.begin(), route.upgrades.end(), "h2c") ==
              route.upgrades.end());
 }
@@ -46,6 +79,8 @@ void CheckConfig(const Config& config) {
       FUZZ_CHECK(backend.weight >= 1 && backend.weight <= 65535);
       FUZZ_CHECK(backend.id == backend.address.ToString());
     }
+    FUZZ_CHECK(upstream.hash_key.source != HashKey::Source::kRequestId);
+    if (upstream.sticky) FUZZ_CHECK(rondo::http::IsToken(upstream.sticky->cookie));
     FUZZ_CHECK(upstream.timeouts.connect.count() > 0 && upstream.retries.budget_percent <= 100);
   }
   FUZZ_CHECK(config.limits.header_bytes >= 1024 && config.limits.header_count > 0);
