@@ -49,13 +49,18 @@ absl::Status OpenOne(const SocketAddress& wanted, size_t listener, Sockets& sock
 
 absl::StatusOr<Sockets> OpenListeners(const config::Config& config, size_t workers) {
   Sockets sockets(workers);
+  std::vector<std::string> paths;  // of unix sockets that are ours by now
   for (size_t i = 0; i < config.listeners.size(); ++i) {
     const config::Listener& listener = config.listeners[i];
     for (const SocketAddress& address : listener.listen) {
       const absl::Status opened = OpenOne(address, i, sockets);
       if (!opened.ok()) {
         CloseAll(sockets);
+        for (const std::string& path : paths) unlink(path.c_str());
         return absl::Status(opened.code(), "listener " + listener.name + ": " + std::string(opened.message()));
+      }
+      if (address.kind == SocketAddress::Kind::kUnix && address.path.front() != '@') {
+        paths.push_back(address.path);
       }
       const SocketAddress bound = address.kind == SocketAddress::Kind::kUnix
                                       ? address

@@ -80,9 +80,11 @@ void LogWriter::Run() {
       // Where that fails the old file is still open: better there than nowhere.
       if (absl::Status opened = Open(); !opened.ok()) LogError(std::string(opened.message()));
     }
+    bool stuck = false;
     for (auto& slot : slots_) {
       if (!slot->full.load(std::memory_order_acquire)) continue;
-      WriteAll(slot->lines);
+      // Where the process ends and nobody reads, the rest is not waited for either.
+      if (!stuck && !WriteAll(slot->lines)) stuck = stopping;
       slot->lines.clear();
       slot->full.store(false, std::memory_order_release);
     }
@@ -91,6 +93,14 @@ void LogWriter::Run() {
     if (now == seen) events_.wait(seen, std::memory_order_acquire);
     seen = now;
   }
+}
+
+// At most once a minute: a full disk fails for every piece.
+void LogWriter::ReportFailure(int error) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < report_after_) return;
+  report_after_ = now + std::chrono::minutes(1);
+  LogError("the access log loses lines: " + path_ + ": " + std::strerror(error));
 }
 
 // False where not all could be written: the disk is full, or nobody reads and the process ends.
@@ -110,6 +120,7 @@ bool LogWriter::WriteAll(const std::string& bytes) {
     if (result >= 0) {
       written += static_cast<size_t>(result);
     } else if (errno != EINTR && errno != EAGAIN) {
+      ReportFailure(errno);
       return false;
     }
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -35,6 +36,7 @@ class LogWriter : public proxy::AccessLogSink {
   void Run();
   bool WriteAll(const std::string& bytes);
   void Signal();
+  void ReportFailure(int error);
 
   const std::string path_;
   int fd_ = -1;
@@ -43,6 +45,7 @@ class LogWriter : public proxy::AccessLogSink {
   std::atomic<uint32_t> events_{0};
   std::atomic<bool> reopen_{false};
   std::atomic<bool> stop_{false};
+  std::chrono::steady_clock::time_point report_after_{};
   std::thread thread_;
 };
 

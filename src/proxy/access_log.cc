@@ -4,6 +4,8 @@
 #include <chrono>
 #include <ctime>
 
+#include "rondo/base/log.h"
+
 namespace rondo::proxy {
 
 AccessLog::AccessLog(rt::Loop& loop, config::AccessLog::Format format, AccessLogSink* sink,
@@ -37,10 +39,18 @@ bool AccessLog::Flush() {
   if (sink_ == nullptr || lines_.empty()) return true;
   if (sink_->Offer(worker_, lines_)) {
     timer_.Cancel();
+    ReportDropped();
     return true;
   }
   loop_.wheel().Arm(timer_, loop_.Now() + kOfferDelay);
   return false;
+}
+
+// Once the log moves again; while it does not, nobody would read it.
+void AccessLog::ReportDropped() {
+  if (dropped_ == reported_) return;
+  LogWarn("the access log fell behind: " + std::to_string(dropped_ - reported_) + " lines were dropped");
+  reported_ = dropped_;
 }
 
 void AccessLog::OnTimer(io::Timer& timer) {
@@ -127,12 +137,43 @@ constexpr char kHex[] = "0123456789abcdef";
 
 enum class Escape : uint8_t { kJson, kCombined };
 
+// The length of a character at `text[0]` that acts on terminals or ends lines though it is valid UTF-8: the C1
+// controls (U+0080 to U+009F), U+2028 and U+2029; else 0.
+size_t ControlLength(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  if (byte(0) == 0xc2 && text.size() > 1 && byte(1) >= 0x80 && byte(1) <= 0x9f) return 2;
+  const bool separator = byte(0) == 0xe2 && text.size() > 2 && byte(1) == 0x80 && (byte(2) | 1) == 0xa9;
+  return separator ? 3 : 0;
+}
+
+void AppendHex(uint8_t byte, std::string& out) {
+  out.push_back(kHex[byte >> 4]);
+  out.push_back(kHex[byte & 15]);
+}
+
+void AppendControl(std::string_view character, Escape how, std::string& out) {
+  if (how == Escape::kCombined) {
+    for (const char byte : character) AppendHex(static_cast<uint8_t>(byte), out.append("\\x"));
+    return;
+  }
+  out.append(character.size() == 2 ? "\\u00" : "\\u20");
+  // U+0080 to U+009F are their second byte, U+2028 and U+2029 0x20 less 0x80 of their third.
+  const auto last = static_cast<uint8_t>(character.back());
+  AppendHex(character.size() == 2 ? last : static_cast<uint8_t>(last - 0x80), out);
+}
+
 // Appends `text` so that it cannot end the string or the line it stands in. What is not UTF-8 is written as
 // \u00XX in JSON (its bytes read as Latin-1) and \xXX in the combined format.
 void AppendEscaped(std::string_view text, Escape how, std::string& out) {
   size_t plain = 0;
   for (size_t i = 0; i < text.size();) {
     const auto byte = static_cast<uint8_t>(text[i]);
+    if (const size_t control = ControlLength(text.substr(i)); control > 0) {
+      out.append(text.substr(plain, i - plain));
+      AppendControl(text.substr(i, control), how, out);
+      plain = i += control;
+      continue;
+    }
     size_t length = byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\' ? 1 : 0;
     if (byte >= 0x80) length = Utf8Length(text.substr(i));
     if (length > 0) {
@@ -144,9 +185,7 @@ void AppendEscaped(std::string_view text, Escape how, std::string& out) {
       out.push_back('\\');
       out.push_back(static_cast<char>(byte));
     } else {
-      out.append(how == Escape::kJson ? "\\u00" : "\\x");
-      out.push_back(kHex[byte >> 4]);
-      out.push_back(kHex[byte & 15]);
+      AppendHex(byte, out.append(how == Escape::kJson ? "\\u00" : "\\x"));
     }
     plain = ++i;
   }

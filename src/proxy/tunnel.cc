@@ -80,8 +80,13 @@ void Tunnel::OnSent(io::Op& op) {
   if (op.result < 0 || tunnel.cut_) {
     direction.piece.Reset();
     direction.early.Reset();
-    if (op.result != -ECANCELED) {
-      tunnel.Cut(&direction == &tunnel.up_ ? "backend_reset" : "client_gone");
+    const char* reason = &direction == &tunnel.up_ ? "backend_reset" : "client_gone";
+    if (op.result == -EPIPE || op.result == -ECONNRESET) {
+      // Nobody is left to receive this, but what was said before may still be on its way to the other side,
+      // and its end, or the error, comes behind it.
+      tunnel.GiveReason(reason);
+    } else if (op.result != -ECANCELED) {
+      tunnel.Cut(reason);
     }
     tunnel.EndDirection(direction);
     return;
@@ -106,7 +111,7 @@ void Tunnel::EndDirection(Direction& direction) {
 void Tunnel::Cut(const char* reason) {
   if (cut_) return;
   cut_ = true;
-  reason_ = reason;
+  GiveReason(reason);
   for (Direction* direction : {&up_, &down_}) {
     worker_.engine().Cancel(direction->receive);
     worker_.engine().Cancel(direction->send);

@@ -72,6 +72,10 @@ class Tunnel : public ListHook<> {
   void Receive(Direction& direction);
   void Send(Direction& direction, char* data, size_t size);
   void EndDirection(Direction& direction);
+  // The first reason stays.
+  void GiveReason(const char* reason) {
+    if (*reason_ == '\0') reason_ = reason;
+  }
   void FreeIfOver();
   void Touch();
   void WriteLog();

@@ -34,14 +34,6 @@ bool Sender::Advance(size_t bytes) {
   return false;
 }
 
-void Sender::Start(Done done) {
-  RONDO_DCHECK(part_count_ > 0 && !in_flight());
-  sent_ = 0;
-  result_ = 0;
-  done_ = done;
-  Submit();
-}
-
 void Sender::OnDeliver(io::Op& op) {
   auto& self = static_cast<Sender&>(op);
   if (op.kind == Kind::kConnect || op.result < 0) {
@@ -65,16 +57,7 @@ void Sender::Finish(int32_t outcome) {
   token_ = nullptr;
   result_ = outcome;
   part_count_ = part_first_ = 0;
-  if (waiter_) {
-    std::exchange(waiter_, {}).resume();
-    return;
-  }
-  if (done_ != nullptr) std::exchange(done_, nullptr)(*this);
-}
-
-void Sleep::OnFire(io::Timer& timer) {
-  auto& self = static_cast<Sleep&>(timer);
-  std::exchange(self.waiter_, {}).resume();
+  std::exchange(waiter_, {}).resume();
 }
 
 }  // namespace rondo::rt

@@ -1,5 +1,6 @@
 #include "rondo/upstream/retry_budget.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace rondo::upstream {
@@ -13,9 +14,11 @@ bool RetryFloor::TryTake(Instant now) {
   const uint64_t second = static_cast<uint32_t>(SecondOf(now));
   uint64_t seen = second_and_count_.load(std::memory_order_relaxed);
   for (;;) {
-    const uint64_t count = (seen >> 32) == second ? (seen & 0xffffffffu) : 0;
+    // Workers' clocks differ by a tick: one that is still in the second before counts with the others.
+    const uint64_t current = std::max(seen >> 32, second);
+    const uint64_t count = (seen >> 32) == current ? (seen & 0xffffffffu) : 0;
     if (count >= kPerSecond) return false;
-    const uint64_t next = (second << 32) | (count + 1);
+    const uint64_t next = (current << 32) | (count + 1);
     if (second_and_count_.compare_exchange_weak(seen, next, std::memory_order_relaxed)) return true;
   }
 }

@@ -62,7 +62,7 @@ void WorkerUpstream::MarkTried(PickState& state, const WorkerBackend& backend, b
 
 BackendConnection::BackendConnection(WorkerBackend& backend, int fd, io::Engine& engine, Instant now)
     : receiver(engine, nullptr, this),
-      sender(engine, this),
+      sender(engine),
       backend_(backend),
       idle_timer_(nullptr, *this),
       opened_at_(now),

@@ -1,3 +1,4 @@
+# Long on purpose: everything that the scripts need stands in one file.
 """Runs the real binary on real sockets: Rondo, backends with scripted behaviour, and raw clients.
 
 The binary is named by RONDO_BIN, the engine by RONDO_ENGINE (io_uring or epoll). Nothing here sleeps to wait

@@ -139,6 +139,9 @@ TEST(AccessLogLine, EscapesWhatCouldForgeALine) {
       {"\xc2\xa0\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf",
        "\xc2\xa0\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf",
        "\xc2\xa0\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf"},
+      // But for what acts on a terminal or ends a line though it is UTF-8: C1 controls, U+2028, U+2029.
+      {"\xc2\x9b" "2J", "\\u009b2J", "\\xc2\\x9b2J"},
+      {"\xe2\x80\xa8\xe2\x80\xa9", "\\u2028\\u2029", "\\xe2\\x80\\xa8\\xe2\\x80\\xa9"},
       // What is not: alone, cut short, too long for what it says, surrogates, beyond the last.
       {"\xe9", "\\u00e9", "\\xe9"},
       {"\xc3", "\\u00c3", "\\xc3"},

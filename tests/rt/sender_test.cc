@@ -1,4 +1,4 @@
-// The sending half of a connection and Sleep, on all engines and under many seeds of faults.
+// The sending half of a connection, on all engines and under many seeds of faults.
 #include "rondo/rt/sender.h"
 
 #include <gtest/gtest.h>
@@ -31,14 +31,13 @@ class SenderSuite : public RtSuite {
     RtSuite::SetUp();
     if (IsSkipped()) return;
     fds_ = MakePair();
-    sender_ = std::make_unique<Sender>(engine(), this);
+    sender_ = std::make_unique<Sender>(engine());
     sender_->Open(fds_.mine);
   }
   static Task<> SendOnce(SenderSuite& suite) {
     suite.result_ = co_await suite.sender_->Send(suite.token());
     ++suite.sends_done_;
   }
-  static void OnDone(Sender& sender) { ++static_cast<SenderSuite*>(sender.owner())->sends_done_; }
 
   // Far more than sockets hold: nobody takes all of it unless the peer reads.
   void AddTooMuch() {
@@ -213,33 +212,6 @@ TEST_P(SenderSuite, ABrokenPeerIsAnError) {
   }
 }
 
-TEST_P(SenderSuite, StartCallsDoneLater) {
-  const std::string text = Numbers(is_real() ? 300'000 : 10'000);
-  sender_->Add(text.data(), 100);
-  sender_->Add(text.data() + 100, text.size() - 100);
-  sender_->Start(&OnDone);
-  EXPECT_EQ(sends_done_, 0);
-  EXPECT_EQ(PeerReceive(fds_.peer, text.size()), text);
-  RunUntil([&] { return sends_done_ == 1; });
-  EXPECT_EQ(sender_->outcome(), 0);
-  EXPECT_EQ(sender_->sent(), text.size());
-  EXPECT_TRUE(sender_->empty());
-  Settle();
-  EXPECT_EQ(sends_done_, 1);
-}
-
-TEST_P(SenderSuite, CancelStartedEndsASendThatIsStuck) {
-  AddTooMuch();
-  sender_->Start(&OnDone);
-  Settle();
-  EXPECT_EQ(sends_done_, 0);
-  sender_->CancelStarted();
-  EXPECT_EQ(sends_done_, 0);
-  RunUntil([&] { return sends_done_ == 1; });
-  EXPECT_EQ(sender_->outcome(), -ECANCELED);
-  EXPECT_EQ(AllThatArrived().size(), sender_->sent());
-}
-
 // -- connecting --
 
 class ConnectSuite : public RtSuite {
@@ -318,44 +290,8 @@ TEST_P(ConnectSuite, CancelRacesWithTheResultAndEitherWins) {
   }
 }
 
-// -- sleeping --
-
-class SleepSuite : public RtSuite {
- public:
-  using RtSuite::frames;
-
- protected:
-  static Task<> SleepFor(SleepSuite& suite, Duration duration) {
-    co_await Sleep(suite.loop(), duration);
-    suite.woken_.push_back(duration);
-    suite.last_ = suite.engine().Now();
-  }
-  std::vector<Duration> woken_;
-  Instant last_{};
-  Scope scope_;
-};
-
-TEST_P(SleepSuite, WakesInOrderAndNeverEarly) {
-  RunFor(milliseconds(1));
-  const Instant began = engine().Now();
-  for (const int ms : {9, 3, 6, 12}) scope_.Spawn(SleepFor(*this, milliseconds(ms)));
-  EXPECT_EQ(scope_.count(), 4u);
-  RunUntil([&] { return scope_.count() == 0; });
-  const std::vector<Duration> expected = {milliseconds(3), milliseconds(6), milliseconds(9),
-                                          milliseconds(12)};
-  EXPECT_EQ(woken_, expected);
-  EXPECT_GE(last_ - began, milliseconds(12));
-}
-
-TEST_P(SleepSuite, NoTimeIsNoSuspension) {
-  scope_.Spawn(SleepFor(*this, Duration::zero()));
-  scope_.Spawn(SleepFor(*this, -seconds(1)));
-  EXPECT_EQ(woken_.size(), 2u);
-}
-
 INSTANTIATE_TEST_SUITE_P(All, SenderSuite, ::testing::ValuesIn(AllWorlds(60)), NameOfWorld);
 INSTANTIATE_TEST_SUITE_P(All, ConnectSuite, ::testing::ValuesIn(AllWorlds(60)), NameOfWorld);
-INSTANTIATE_TEST_SUITE_P(All, SleepSuite, ::testing::ValuesIn(AllWorlds(10)), NameOfWorld);
 
 }  // namespace
 }  // namespace rondo::rt::testing

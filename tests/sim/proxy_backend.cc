@@ -104,6 +104,7 @@ void ProxyBackend::Connection::CheckHead(const WireHead& head) {
   const bool upgrade = head.Count("upgrade") > 0;
   if (upgrade != (request->kind == RequestKind::kUpgrade)) Report("wrong Upgrade");
   if ((head.Get("connection") == "Upgrade") != upgrade) Report("wrong Connection");
+  if (head.Get("x-pad").size() != request->padding) Report("wrong padding");
   const bool expects = head.Count("expect") > 0;
   if (expects != request->expects_continue) Report("wrong Expect");
 }
@@ -190,6 +191,9 @@ std::string ProxyBackend::Connection::WriteAnswer(const AnswerPlan& answer) cons
       absl::StrCat("HTTP/1.", answer.minor_version, " ", answer.status,
                    " Some Phrase\r\nX-Sim: ", request->number, "\r\nX-Attempt: ", attempt, "\r\n");
   if (answer.says_close) text += "Connection: close\r\n";
+  if (answer.padding > 0) {
+    absl::StrAppend(&text, "X-Pad: ", std::string(answer.padding, 'p'), "\r\n");
+  }
   if (answer.keepalive_hint >= 0) {
     absl::StrAppend(&text, "Keep-Alive: timeout=", answer.keepalive_hint, "\r\n");
   }

@@ -424,6 +424,28 @@ TEST_F(ProxyCase, ABackendThatVanishesEndsItsTunnel) {
   }
 }
 
+TEST_F(ProxyCase, WhatABackendSaidBeforeItLeftReachesAClientThatStillTalks) {
+  for (seed_ = 1; seed_ < 40; ++seed_) {
+    Build();
+    RequestPlan& request = Request();
+    request.kind = RequestKind::kUpgrade;
+    // Closes behind the fourth piece; the fifth is answered with a reset, the sixth cannot be sent,
+    // while the client is still reading.
+    request.tunnel_bytes = 30'000;
+    request.piece = 5000;
+    request.pause = milliseconds(100);
+    request.answers[0].tunnel_cut = 20'000;
+    ConnectionPlan plan;
+    plan.requests = {&request};
+    plan.read_bytes = 250;
+    plan.read_pause = milliseconds(20);
+    world_->AddClient(std::move(plan));
+    Finish();
+    // But for what the reset itself overtakes on the wire.
+    EXPECT_GE(request.outcome.tunnel_echoed, 19'000u) << seed_;
+  }
+}
+
 // -- the end --
 
 TEST_F(ProxyCase, ADrainWaitsForRequestsAndTunnelsAndACutEndsThem) {

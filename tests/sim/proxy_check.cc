@@ -48,7 +48,9 @@ void Checker::CheckConnection(const ProxyClient& client) {
   for (const RequestPlan* request : client.plan().requests) {
     const bool faulty =
         request->fault != ClientFault::kNone && request->fault != ClientFault::kHalfClose;
-    if (faulty) return;
+    // A body that is found too large may cut an early answer.
+    const uint64_t body_max = world_.snapshot().config.limits.body_bytes;
+    if (faulty || (body_max > 0 && request->body.bytes > body_max)) return;
     const Outcome& outcome = request->outcome;
     if (outcome.kind == OutcomeKind::kUnanswered || outcome.kind == OutcomeKind::kNotSent) {
       if (!MayBeUnanswered(client, *request, first)) {
@@ -57,10 +59,7 @@ void Checker::CheckConnection(const ProxyClient& client) {
       return;
     }
     if (IsStrict(run_.weather)) CheckPlanned(client, *request);
-    const uint64_t body_max = world_.snapshot().config.limits.body_bytes;
-    // Found too large when the answer was under way already.
-    const bool too_large = body_max > 0 && request->body.bytes > body_max;
-    if (outcome.kind == OutcomeKind::kTruncated && request->is_clean() && !too_large) {
+    if (outcome.kind == OutcomeKind::kTruncated && request->is_clean()) {
       Report(*request, "the answer was cut, though nothing was wrong");
     }
     if (outcome.kind != OutcomeKind::kAnswered) return;

@@ -172,7 +172,10 @@ void ProxyClient::CheckAnswerHead(const WireHead& head, RequestPlan& request) {
   if (head.start[0] != "HTTP/1.1") Report(&request, "an answer in version " + head.start[0]);
   if (head.Count("date") != 1) Report(&request, "an answer without one Date");
   if (head.Count("keep-alive") > 0) Report(&request, "a hop-by-hop field of the backend's");
-  if (!outcome.by_backend) return;
+  if (!outcome.by_backend) {
+    if (outcome.status == 503 && head.Count("retry-after") != 1) Report(&request, "no Retry-After");
+    return;
+  }
   if (request.heads_at_backends == 0 || outcome.attempt >= request.heads_at_backends) {
     Report(&request, "an answer that no backend gave");
     return;
@@ -181,6 +184,9 @@ void ProxyClient::CheckAnswerHead(const WireHead& head, RequestPlan& request) {
   if (outcome.status !=
       (request.kind == RequestKind::kUpgrade && outcome.status == 101 ? 101 : answer.status)) {
     Report(&request, "another status than the backend's");
+  }
+  if (outcome.status != 101 && head.Get("x-pad").size() != answer.padding) {
+    Report(&request, "wrong padding");
   }
   if (request.minor_version == 0 && head.Count("transfer-encoding") > 0) {
     Report(&request, "chunked to an HTTP/1.0 client");

@@ -60,6 +60,12 @@ class Drawer {
   AnswerPlan DrawAnswer(const RequestPlan& request);
   void DrawAnswerFault(const RequestPlan& request, AnswerPlan& answer);
   void DrawEvents();
+  // Up to what a receive buffer holds and beyond; in bad weather also more than is allowed.
+  size_t DrawPadding() {
+    const int64_t usual = strict() ? 30'000 : 40'000;
+    const int64_t most = bytes_max_ < usual ? 200 : usual;  // crawling, it would be late
+    return static_cast<size_t>(rng_.Below(2) == 0 ? DrawEvenly(rng_, most) : rng_.Between(1, most));
+  }
   size_t DrawBytes() {
     return rng_.Below(10) == 0 ? 0 : static_cast<size_t>(DrawEvenly(rng_, bytes_max_));
   }
@@ -251,9 +257,10 @@ void Drawer::DrawMessage(RequestPlan& request) {
   if (has_body && request.minor_version == 1) request.expects_continue = rng_.Chance(0.15);
   request.idempotency_key = rng_.Chance(0.1);
   if (rng_.Chance(0.2)) {
-    request.piece =
-        std::max<size_t>(static_cast<size_t>(DrawEvenly(rng_, 5000)), request.body.bytes / 100);
-    request.pause = DrawPause(rng_, 20'000);
+    request.piece = std::max<size_t>(static_cast<size_t>(DrawEvenly(rng_, 5000)),
+                                     (request.body.bytes + request.padding) / 100);
+    // A head's deadline is one for all of it.
+    request.pause = DrawPause(rng_, request.padding > 0 || request.piece < 4 ? 5000 : 20'000);
   }
 }
 
@@ -333,11 +340,13 @@ AnswerPlan Drawer::DrawAnswer(const RequestPlan& request) {
     const int64_t count = rng_.Between(1, 3);
     for (int64_t i = 0; i < count; ++i) answer.interims.push_back(kInterims[rng_.Below(3)]);
   }
+  if (rng_.Chance(0.1)) answer.padding = DrawPadding();
   if (rng_.Chance(0.3)) answer.delay = DrawPause(rng_, 800'000);
   if (rng_.Chance(0.2)) {
     answer.piece =
-        std::max<size_t>(static_cast<size_t>(DrawEvenly(rng_, 5000)), answer.body.bytes / 100 + 10);
-    answer.pause = DrawPause(rng_, 20'000);
+        std::max<size_t>(static_cast<size_t>(DrawEvenly(rng_, 5000)),
+                         (answer.body.bytes + request.tunnel_bytes + answer.padding) / 100 + 10);
+    answer.pause = DrawPause(rng_, answer.padding > 0 ? 5000 : 20'000);
   }
   if (!strict() && rng_.Chance(0.15)) DrawAnswerFault(request, answer);
   return answer;
@@ -367,7 +376,8 @@ void Drawer::DrawAnswerFault(const RequestPlan& request, AnswerPlan& answer) {
   if (request.kind == RequestKind::kUpgrade && answer.kind == AnswerKind::kUnasked101) {
     answer.kind = AnswerKind::kGarbage;
   }
-  const size_t size = 60 + WriteFraming(answer.body).size() + WriteBody(answer.body).size();
+  const size_t size =
+      60 + answer.padding + WriteFraming(answer.body).size() + WriteBody(answer.body).size();
   answer.cut = static_cast<size_t>(rng_.Between(0, static_cast<int64_t>(size)));
 }
 

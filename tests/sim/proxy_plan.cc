@@ -36,6 +36,7 @@ std::string RequestPlan::WriteHead() const {
   }
   if (expects_continue) head += "Expect: 100-continue\r\n";
   if (idempotency_key) absl::StrAppend(&head, "Idempotency-Key: ", number, "\r\n");
+  if (padding > 0) absl::StrAppend(&head, "X-Pad: ", std::string(padding, 'p'), "\r\n");
   absl::StrAppend(&head, WriteFraming(body), "\r\n");
   return head;
 }
@@ -55,6 +56,7 @@ std::string TextOf(const AnswerPlan& answer) {
   std::string text = absl::StrCat(" [", kKinds[static_cast<int>(answer.kind)], " ", answer.status,
                                   " 1.", answer.minor_version, " ", TextOf(answer.body));
   if (answer.kind != AnswerKind::kWhole) absl::StrAppend(&text, " cut=", answer.cut);
+  if (answer.padding > 0) absl::StrAppend(&text, " padding=", answer.padding);
   if (answer.early) text += " early";
   if (answer.says_close) text += " says_close";
   if (answer.closes_silently) text += " closes_silently";
@@ -70,6 +72,7 @@ std::string TextOf(const AnswerPlan& answer) {
 std::string RequestPlan::ToString() const {
   std::string text = absl::StrCat(number, ": ", method, " 1.", minor_version, " ", TextOf(body));
   if (!wants_keep_alive) text += " closes";
+  if (padding > 0) absl::StrAppend(&text, " padding=", padding);
   if (expects_continue) text += " expects";
   if (kind == RequestKind::kUpgrade) {
     absl::StrAppend(&text, " tunnel=", tunnel_bytes, " early=", tunnel_early,

@@ -31,6 +31,7 @@ struct AnswerPlan {
   int status = 200;
   BodyPlan body{BodyMode::kLength};
   int minor_version = 1;
+  size_t padding = 0;         // bytes of one more field of the head
   std::vector<int> interims;  // statuses sent before
   bool early = false;         // at the request's head, not at its end
   bool says_close = false;
@@ -86,6 +87,7 @@ struct RequestPlan {
   BodyPlan body;
   bool expects_continue = false;
   bool idempotency_key = false;
+  size_t padding = 0;     // bytes of one more field of the head
   std::string malformed;  // kMalformed: sent as it is
   int malformed_status = 400;
   ClientFault fault = ClientFault::kNone;

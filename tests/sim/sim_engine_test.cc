@@ -1,4 +1,5 @@
 // What the simulated engine and network promise to those who are tested on them.
+// Long on purpose: one list of promises, each a few lines.
 #include "sim/sim_engine.h"
 
 #include <gmock/gmock.h>

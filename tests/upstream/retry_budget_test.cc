@@ -44,6 +44,16 @@ TEST(RetryFloor, SecondsWithoutRetriesAreNotSavedUp) {
   EXPECT_EQ(taken, 10);
 }
 
+TEST(RetryFloor, WorkersAroundASecondsBoundaryDoNotResetEachOther) {
+  RetryFloor floor;
+  int taken = 0;
+  for (int i = 0; i < 1000; ++i) {
+    taken += floor.TryTake(kStart + milliseconds(999)) ? 1 : 0;
+    taken += floor.TryTake(kStart + milliseconds(1000)) ? 1 : 0;
+  }
+  EXPECT_LE(taken, 20);
+}
+
 TEST(RetryFloor, IsSharedByAllThreads) {
   for (int round = 0; round < 20; ++round) {
     RetryFloor floor;

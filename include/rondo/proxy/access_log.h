@@ -72,6 +72,7 @@ class AccessLog {
     AccessLog& log;
   };
   static void OnTimer(io::Timer& timer);
+  void ReportDropped();
 
   rt::Loop& loop_;
   config::AccessLog::Format format_;
@@ -80,6 +81,7 @@ class AccessLog {
   std::string lines_;
   OfferTimer timer_;
   uint64_t dropped_ = 0;
+  uint64_t reported_ = 0;
 };
 
 // One line with its newline, appended to `out`. Control characters, quotes and bytes that are not UTF-8 are

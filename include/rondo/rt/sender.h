@@ -14,15 +14,8 @@ namespace rondo::rt {
 
 class Sender : public Cancelable {
  public:
-  static constexpr size_t kPartsMax = 6;
-  // For callback owners: called when the send has ended.
-  using Done = void (*)(Sender&);
-
-  // `owner` is for Done to find its way back.
-  explicit Sender(io::Engine& engine, void* owner = nullptr)
-      : Cancelable(&OnDeliver), engine_(engine), owner_(owner) {}
-  void* owner() const { return owner_; }
-  void set_owner(void* owner) { owner_ = owner; }
+  static constexpr size_t kPartsMax = 7;
+  explicit Sender(io::Engine& engine) : Cancelable(&OnDeliver), engine_(engine) {}
   ~Sender() = default;
 
   void Open(int descriptor) { fd = descriptor; }
@@ -69,11 +62,6 @@ class Sender : public Cancelable {
     };
     return Awaiter(*this, token);
   }
-  // The same for callers without a coroutine; `done` is called later, never inline. REQUIRES: !empty().
-  void Start(Done done);
-  // Ends a send that Start began; `done` still follows.
-  void CancelStarted() { engine_.Cancel(*this); }
-
   // Connects the descriptor: 0 or a negative errno.
   auto Connect(const void* to, size_t to_size, CancelToken& by_token) {
     struct Awaiter {
@@ -108,9 +96,7 @@ class Sender : public Cancelable {
   void Finish(int32_t outcome);
 
   io::Engine& engine_;
-  void* owner_;
   std::coroutine_handle<> waiter_;
-  Done done_ = nullptr;
   CancelToken* token_ = nullptr;
   Deadline* deadline_ = nullptr;
   Duration patience_{};
@@ -119,26 +105,6 @@ class Sender : public Cancelable {
   uint8_t part_count_ = 0;
   uint8_t part_first_ = 0;
   std::array<iovec, kPartsMax> parts_;
-};
-
-// Waits for an interval; -ECANCELED through the token's op list is not possible for timers, so a cancelled
-// token is noticed when the timer fires: use only for short pauses.
-class Sleep : private io::Timer {
- public:
-  Sleep(Loop& loop, Duration duration) : io::Timer(&OnFire), loop_(loop), duration_(duration) {}
-  Sleep(const Sleep&) = delete;
-  bool await_ready() const noexcept { return duration_ <= Duration::zero(); }
-  void await_suspend(std::coroutine_handle<> waiter) noexcept {
-    waiter_ = waiter;
-    loop_.wheel().Arm(*this, loop_.Now() + duration_);
-  }
-  void await_resume() noexcept {}
-
- private:
-  static void OnFire(io::Timer& timer);
-  Loop& loop_;
-  Duration duration_;
-  std::coroutine_handle<> waiter_;
 };
 
 }  // namespace rondo::rt
