@@ -9,6 +9,7 @@
 #include "fuzz/fuzz_check.h"
 #include "rondo/http/forwarding.h"
 #include "rondo/http/h1_parser.h"
+#include "rondo/http/sticky.h"
 
 namespace {
 
@@ -22,6 +23,60 @@ constexpr HeadLimits kSecond{.header_bytes = 8192, .header_count = 64};
 size_t Count(const std::vector<Field>& fields, FieldId id) {
   return static_cast<size_t>(std::count_if(fields.begin(), fields.end(),
                                            [&](const Field& field) { return field.id == id; }));
+}
+
+// What a route may do to fields, and a cookie of ours.
+const CompiledEdits& Edits() {
+  static const CompiledEdits edits(
+      {.set = {{"X-Env", "prod"}, {"Referer", "set"}, {"X-Forwarded-Proto", "https"}},
+       .remove = {"Authorization", "X", "Set-Cookie", "User-Agent"}});
+  return edits;
+}
+constexpr std::string_view kOurs = "s";
+
+// All pairs of all Cookie fields, but for those of ours.
+std::vector<std::string> OtherCookies(const std::vector<Field>& fields) {
+  std::vector<std::string> pairs;
+  for (const Field& field : fields) {
+    if (field.id != FieldId::kCookie) continue;
+    std::string_view rest = field.value;
+    CookiePair pair;
+    while (NextCookie(&rest, &pair)) {
+      if (pair.name == kOurs) continue;
+      pairs.push_back(std::string(pair.name) + "=" + std::string(pair.value));
+    }
+  }
+  return pairs;
+}
+
+void CheckEdited(const std::vector<Field>& fields) {
+  size_t set = 0;
+  for (const Field& field : fields) {
+    FUZZ_CHECK(!EqualsIgnoreCase(field.name, "x"));
+    FUZZ_CHECK(field.id != FieldId::kAuthorization && field.id != FieldId::kSetCookie);
+    FUZZ_CHECK(field.id != FieldId::kUserAgent);
+    FUZZ_CHECK(field.id != FieldId::kReferer || field.value == "set");
+    FUZZ_CHECK(field.id != FieldId::kXForwardedProto || field.value == "https");
+    if (EqualsIgnoreCase(field.name, "X-Env")) {
+      FUZZ_CHECK(field.value == "prod");
+      ++set;
+    }
+  }
+  FUZZ_CHECK(set == 1 && Count(fields, FieldId::kReferer) == 1);
+}
+
+// What the log is given is what was received, edited or not.
+void CheckKept(const RequestHead& head, const ForwardedRequest& spans, const char* out) {
+  FUZZ_CHECK(spans.target.In(out) == head.path_and_query);
+  FUZZ_CHECK(spans.request_id.size > 0);
+  std::string_view user_agent;
+  std::string_view referer;
+  for (const Field& field : head.fields) {
+    if (field.id == FieldId::kUserAgent) user_agent = field.value;
+    if (field.id == FieldId::kReferer) referer = field.value;
+  }
+  FUZZ_CHECK(spans.user_agent.In(out) == user_agent);
+  FUZZ_CHECK(spans.referer.In(out) == referer);
 }
 
 void CheckRequest(std::string_view bytes, uint8_t flags) {
@@ -40,12 +95,16 @@ void CheckRequest(std::string_view bytes, uint8_t flags) {
   if (flags & 8) options.upgrade = ChooseUpgrade(head, allowed);
   const std::vector<rondo::Network> trusted = {*rondo::Network::Parse("10.0.0.0/8")};
   if (options.peer) options.client = ClientAddress(head, *options.peer, trusted);
+  if (flags & 16) options.edits = &Edits();
+  if (flags & 32) options.strip_cookie = kOurs;
+  options.keep_received = flags & 64;
 
   const size_t bound = ForwardedRequestBound(head, options);
   std::vector<char> out(bound);
   ForwardedRequest spans;
   const size_t size = WriteForwardedRequest(head, options, out.data(), &spans);
-  FUZZ_CHECK(size <= bound);
+  FUZZ_CHECK(size + spans.kept_bytes <= bound);
+  if (options.keep_received) CheckKept(head, spans, out.data());
   RequestHead again;
   const HeadResult result = parser.Parse({out.data(), size}, 0, kSecond, again);
   FUZZ_CHECK(result.status == HeadStatus::kComplete && result.head_bytes == size);
@@ -62,8 +121,19 @@ void CheckRequest(std::string_view bytes, uint8_t flags) {
   FUZZ_CHECK(Count(again.fields, FieldId::kXRequestId) == 1);
   FUZZ_CHECK(Count(again.fields, FieldId::kXForwardedProto) == 1);
   FUZZ_CHECK(Count(again.fields, FieldId::kXForwardedFor) <= 1);
-  for (FieldId id : {FieldId::kCookie, FieldId::kAuthorization, FieldId::kContentType}) {
-    FUZZ_CHECK(Count(again.fields, id) == Count(head.fields, id));
+  FUZZ_CHECK(OtherCookies(again.fields) == OtherCookies(head.fields));
+  if (flags & 32) {
+    FUZZ_CHECK(!FindCookie(again, kOurs));
+  } else {
+    FUZZ_CHECK(Count(again.fields, FieldId::kCookie) == Count(head.fields, FieldId::kCookie));
+  }
+  FUZZ_CHECK(Count(again.fields, FieldId::kContentType) ==
+             Count(head.fields, FieldId::kContentType));
+  if (flags & 16) {
+    CheckEdited(again.fields);
+  } else {
+    FUZZ_CHECK(Count(again.fields, FieldId::kAuthorization) ==
+               Count(head.fields, FieldId::kAuthorization));
   }
 }
 
@@ -80,6 +150,7 @@ void CheckResponse(std::string_view bytes, uint8_t flags) {
   options.content_length = head.content_length;
   options.date = "Sun, 06 Nov 1994 08:49:37 GMT";
   if (flags & 8) options.connection = ConnectionField::kClose;
+  if (flags & 16) options.edits = &Edits();
   const size_t bound = ForwardedResponseBound(head, options);
   std::vector<char> out(bound);
   const size_t size = WriteForwardedResponse(head, options, out.data());
@@ -92,7 +163,12 @@ void CheckResponse(std::string_view bytes, uint8_t flags) {
   FUZZ_CHECK(again.framing == options.framing);
   FUZZ_CHECK(again.framing != Framing::kLength || again.content_length == head.content_length);
   FUZZ_CHECK(again.upgrade == head.upgrade);
-  FUZZ_CHECK(Count(again.fields, FieldId::kSetCookie) == Count(head.fields, FieldId::kSetCookie));
+  if (flags & 16) {
+    FUZZ_CHECK(Count(again.fields, FieldId::kSetCookie) == 0);
+    if (!head.interim()) CheckEdited(again.fields);
+  } else {
+    FUZZ_CHECK(Count(again.fields, FieldId::kSetCookie) == Count(head.fields, FieldId::kSetCookie));
+  }
 }
 
 }  // namespace
