@@ -195,6 +195,4 @@ size_t WriteFixedReplyHead(const FixedReply& reply, char* out, size_t capacity) 
   return writer.size();
 }
 
-std::string LocationField(std::string_view to) { return "Location: " + std::string(to) + "\r\n"; }
-
 }  // namespace rondo::http

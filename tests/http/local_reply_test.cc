@@ -161,10 +161,6 @@ TEST(FixedReply, RedirectsWithoutABodyWhateverTheMethod) {
       EXPECT_EQ(head, "HTTP/1.1 " + std::to_string(status) + " " + phrase +
                           "\r\nContent-Length: 0\r\nLocation: https://example.com/new?a=b\r\n" +
                           (reply.close ? "Connection: close\r\n" : "") + "\r\n");
-      const std::string location = LocationField(reply.location);
-      reply.location = {};
-      reply.extra_fields = location;
-      EXPECT_EQ(std::string(out, WriteFixedReplyHead(reply, out, sizeof out)), head);
       ResponseParser parser;
       ResponseHead parsed;
       ASSERT_EQ(parser.Parse(head, 0, {}, method == "HEAD", false, parsed).status,

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "rondo/http/header_edits.h"
@@ -53,9 +52,6 @@ struct FixedReply {
   bool keep_alive = false;
 };
 size_t WriteFixedReplyHead(const FixedReply& reply, char* out, size_t capacity);
-
-// "Location: TO\r\n" for extra_fields, for who keeps it ready; `to` as FixedReply::location.
-std::string LocationField(std::string_view to);
 
 // "Not Found" for 404; "" for statuses that have no registered phrase.
 std::string_view PhraseOf(int status);
