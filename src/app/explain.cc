@@ -118,7 +118,7 @@ void ExplainSticky(const http::RequestHead& head, ExplainUpstream& choice) {
   choice.sticky = StickyState::kGone;
   for (const config::Backend& backend : upstream.backends) {
     // The name that upstream/ gives a backend in cookies.
-    if (balance::StableHash(upstream.name + std::string(1, '\0') + backend.id) != *value) continue;
+    if (balance::StickyHash(upstream.name, backend.id) != *value) continue;
     choice.sticky = StickyState::kOurs;
     choice.sticky_backend = &backend;
   }

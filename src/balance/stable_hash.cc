@@ -1,5 +1,7 @@
 #include "rondo/balance/stable_hash.h"
 
+#include <string>
+
 #include "rondo/base/rng.h"
 
 namespace rondo::balance {
@@ -20,6 +22,12 @@ uint64_t AddressKey(const IpAddress& address) {
   uint64_t value = 0;
   for (size_t i = begin; i < end; ++i) value = value << 8 | address.bytes[i];
   return Mix64(value);
+}
+
+uint64_t StickyHash(std::string_view upstream, std::string_view backend_id) {
+  std::string pair(upstream);
+  pair.push_back('\0');  // in no name
+  return StableHash(pair.append(backend_id));
 }
 
 }  // namespace rondo::balance

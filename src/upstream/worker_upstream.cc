@@ -36,9 +36,7 @@ WorkerUpstream::WorkerUpstream(rt::Loop& loop, std::shared_ptr<const UpstreamCon
     members.push_back(balance::Member{shared->settings.weight, balance::StableHash(shared->settings.id),
                                       &shared->in_flight, backend->max_in_flight, &shared->latency});
     if (config_->settings.sticky) {
-      // One string for the pair, so that the same backend in two upstreams has two names.
-      backend->sticky_hash =
-          balance::StableHash(config_->settings.name + std::string(1, '\0') + shared->settings.id);
+      backend->sticky_hash = balance::StickyHash(config_->settings.name, shared->settings.id);
       sticky_.emplace(backend->sticky_hash, backend.get());
     }
     (backend->backup ? backups_ : primaries_).push_back(backend.get());

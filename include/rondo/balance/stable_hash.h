@@ -14,6 +14,10 @@ namespace rondo::balance {
 // poor.
 uint64_t StableHash(std::string_view bytes);
 
+// What a stickiness cookie carries: names a backend of an upstream, and tells nothing of its address. The same
+// backend in two upstreams has two.
+uint64_t StickyHash(std::string_view upstream, std::string_view backend_id);
+
 // The key of ip_hash. An IPv4 address counts whole. Of an IPv6 address the first 64 bits count: a
 // host changes the others as it likes (RFC 8981), and a customer has at least a /64. The port never
 // counts.
