@@ -248,6 +248,7 @@ rt::Task<Exchange::HeadProgress> Exchange::PassInterims() {
     if (minor_version_ > 0 && (head.status != 100 || expects_continue_)) {
       http::ForwardResponse options;
       options.via_name = client_.listener().settings.via;
+      if (!action_->response_edits.empty()) options.edits = &action_->response_edits;
       response_block_ = Block(frames(), http::ForwardedResponseBound(head, options));
       response_block_.set_size(http::WriteForwardedResponse(head, options, response_block_.data()));
       response_input_.Consume(head.head_bytes);
