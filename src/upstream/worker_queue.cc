@@ -1,6 +1,4 @@
 // Places at backends: taken, given back, and waited for.
-#include <algorithm>
-
 #include "rondo/upstream/worker_upstream.h"
 
 namespace rondo::upstream {
@@ -30,10 +28,15 @@ void WorkerUpstream::PlaceFreed() {
 
 WorkerUpstream::Acquired WorkerUpstream::Acquire(const PickKey& key, PickState* state, Lease* lease) {
   // New requests do not overtake those that wait.
-  if (board_ != nullptr && board_->waiting() > 0) return Acquired::kFull;
-  *lease = TryLease(key, state);
-  if (*lease) return Acquired::kLease;
-  return board_ != nullptr && AnyFull(state) ? Acquired::kFull : Acquired::kNone;
+  const bool others_wait = board_ != nullptr && board_->waiting() > 0;
+  if (!others_wait) {
+    *lease = TryLease(key, state);
+    if (*lease) return Acquired::kLease;
+  }
+  // Without a limit a backend is never full: then what was not picked was refused by all.
+  if (board_ == nullptr) return Acquired::kNone;
+  return state == nullptr || AnyLeft(state->primary_refused, state->backup_refused) ? Acquired::kFull
+                                                                                   : Acquired::kNone;
 }
 
 Lease WorkerUpstream::TryLease(const PickKey& key, PickState* state) {
@@ -49,7 +52,7 @@ Lease WorkerUpstream::TryLease(const PickKey& key, PickState* state) {
   }
   const balance::PickContext context{key.hash, loop_.Now()};
   if (Lease lease = PickLease(context, state)) return lease;
-  if (state == nullptr || AnyFull(state)) return Lease();
+  if (state == nullptr || AnyLeft(state->primary, state->backup)) return Lease();
   // All were tried. Those that failed in another way than refusing may be tried once more.
   state->primary = state->primary_refused;
   state->backup = state->backup_refused;
@@ -74,15 +77,10 @@ Lease WorkerUpstream::PickLease(balance::PickContext context, PickState* state) 
   }
 }
 
-// Whether any backend that this request may still try is only out of places.
-bool WorkerUpstream::AnyFull(const PickState* state) const {
-  const auto any = [](const std::vector<WorkerBackend*>& backends, const balance::Tried* tried) {
-    return std::any_of(backends.begin(), backends.end(), [tried](const WorkerBackend* backend) {
-      return backend->max_in_flight > 0 && (tried == nullptr || !tried->Contains(backend->member)) &&
-             backend->shared->in_flight.load(std::memory_order_relaxed) >= backend->max_in_flight;
-    });
-  };
-  return any(primaries_, state ? &state->primary : nullptr) || any(backups_, state ? &state->backup : nullptr);
+// Whether there is any backend besides these. One that was not picked was full then; how full it is by now says
+// nothing about that, since others give places back all the time.
+bool WorkerUpstream::AnyLeft(const balance::Tried& primary, const balance::Tried& backup) const {
+  return primary.count() < primaries_.size() || backup.count() < backups_.size();
 }
 
 bool WorkerUpstream::AnyFree() const {

@@ -232,7 +232,7 @@ class WorkerUpstream {
   friend class QueueWait;
   Lease TryLease(const PickKey& key, PickState* state);
   Lease PickLease(balance::PickContext context, PickState* state);
-  bool AnyFull(const PickState* state) const;
+  bool AnyLeft(const balance::Tried& primary, const balance::Tried& backup) const;
   bool AnyFree() const;
   bool Enqueue(QueueWait& wait);
   void LeaveQueue(QueueWait& wait);
