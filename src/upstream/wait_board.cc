@@ -19,6 +19,8 @@ bool WaitBoard::Enter(uint32_t limit) {
 
 void WaitBoard::SetOldest(size_t worker, Instant since) {
   slots_[worker].oldest.store(since.time_since_epoch().count(), std::memory_order_seq_cst);
+  // The look at the places that follows reads counts, without an order of its own.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 void WaitBoard::PokeOldest(size_t self) {
@@ -42,7 +44,8 @@ void WaitBoard::PokeOthers(size_t self) {
 }
 
 void WaitBoard::Set(Slot& slot, Poke poke, bool wake) {
-  Poke seen = slot.poked.load(std::memory_order_relaxed);
+  // In order behind the place that was given back: what was poked before is only what the worker has not taken.
+  Poke seen = slot.poked.load(std::memory_order_seq_cst);
   while (seen < poke && !slot.poked.compare_exchange_weak(seen, poke, std::memory_order_seq_cst)) {
   }
   if (!wake) return;
@@ -52,7 +55,9 @@ void WaitBoard::Set(Slot& slot, Poke poke, bool wake) {
 WaitBoard::Poke WaitBoard::Take(size_t worker) {
   Slot& slot = slots_[worker];
   if (slot.poked.load(std::memory_order_relaxed) == Poke::kNone) return Poke::kNone;
-  return slot.poked.exchange(Poke::kNone, std::memory_order_seq_cst);
+  const Poke poke = slot.poked.exchange(Poke::kNone, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // as in SetOldest
+  return poke;
 }
 
 }  // namespace rondo::upstream
