@@ -1,5 +1,7 @@
 #include "rondo/upstream/wait_board.h"
 
+#include <algorithm>
+
 namespace rondo::upstream {
 
 WaitBoard::WaitBoard(size_t workers) : workers_(workers), slots_(new Slot[workers]) {}
@@ -21,6 +23,14 @@ void WaitBoard::SetOldest(size_t worker, Instant since) {
   slots_[worker].oldest.store(since.time_since_epoch().count(), std::memory_order_seq_cst);
   // The look at the places that follows reads counts, without an order of its own.
   std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+Instant WaitBoard::OldestElsewhere(size_t self) const {
+  int64_t oldest = INT64_MAX;
+  for (size_t i = 0; i < workers_; ++i) {
+    if (i != self) oldest = std::min(oldest, slots_[i].oldest.load(std::memory_order_seq_cst));
+  }
+  return Instant(std::chrono::nanoseconds(oldest));
 }
 
 void WaitBoard::PokeOldest(size_t self) {

@@ -116,23 +116,37 @@ void WorkerUpstream::PublishOldest() {
   board_->SetOldest(worker_, queue_.empty() ? kNever : queue_.front().since_);
 }
 
+// Gives free places to those who wait here, oldest first, but to nobody who came after `until`. How many got one.
+size_t WorkerUpstream::ServeWaiting(Instant until) {
+  size_t served = 0;
+  bool more = true;
+  queue_.ForEach([this, until, &served, &more](QueueWait& wait) {
+    if (!more || wait.in_flight()) return;  // in flight: its end was posted already
+    more = wait.since_ <= until && AnyFree();
+    if (!more) return;
+    wait.lease = TryLease(wait.key_, wait.state_);
+    if (!wait.lease) return;
+    ++served;
+    LeaveQueue(wait);
+    loop_.engine().Post(wait, 0);
+  });
+  return served;
+}
+
 void WorkerUpstream::ServeBoard() {
   for (;;) {
     const WaitBoard::Poke poke = board_->Take(worker_);
     if (poke == WaitBoard::Poke::kNone) return;
-    size_t served = 0;
-    queue_.ForEach([this, &served](QueueWait& wait) {
-      if (wait.in_flight() || !AnyFree()) return;  // in flight: its end was posted already
-      wait.lease = TryLease(wait.key_, wait.state_);
-      if (!wait.lease) return;
-      ++served;
-      LeaveQueue(wait);
-      loop_.engine().Post(wait, 0);
-    });
+    const bool check = poke == WaitBoard::Poke::kCheck;
+    // Who waits elsewhere for longer comes first, unless what is free was of no use to those before.
+    const Instant elsewhere = check ? kNever : board_->OldestElsewhere(worker_);
+    const bool in_turn = !queue_.empty() && queue_.front().since_ <= elsewhere;
+    size_t served = in_turn ? ServeWaiting(elsewhere) : 0;
+    if (in_turn && served == 0 && !check) served = ServeWaiting(kNever);
     if (board_->waiting() == 0 || !AnyFree()) continue;
-    if (served > 0 || queue_.empty()) {
+    if (served > 0 || !in_turn) {
       board_->PokeOldest(worker_);
-    } else if (poke == WaitBoard::Poke::kFreed) {
+    } else if (!check) {
       // What is free was refused to everybody who waits here: others may have better luck.
       board_->PokeOthers(worker_);
     }

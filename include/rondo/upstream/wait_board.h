@@ -40,6 +40,8 @@ class WaitBoard {
 
   // When this worker's first waiter came; kNever: it has none.
   void SetOldest(size_t worker, Instant since);
+  // The same of all other workers, the earliest.
+  Instant OldestElsewhere(size_t self) const;
   // Pokes the worker whose first waiter has waited longest, if there is any.
   void PokeOldest(size_t self);
   // Pokes all other workers that have waiters to look once, without passing it on.

@@ -238,6 +238,7 @@ class WorkerUpstream {
   void LeaveQueue(QueueWait& wait);
   void PublishOldest();
   void PlaceFreed();
+  size_t ServeWaiting(Instant until);
   void ServeBoard();
 
   rt::Loop& loop_;
