@@ -87,6 +87,8 @@ rt::Task<Exchange::Placed> Exchange::WaitForPlace() {
   queue_time_ += worker_.loop().Now() - began;
   if (result == 0) {
     lease_ = std::move(wait.lease);
+    // The deadline of the queue, or the end of the client's direction, came too late to matter: it has a place.
+    if (!TotalIsOver()) client_.token.ClearPassing();
     co_return Placed::kLease;
   }
   if (result == -ENOSPC) {
