@@ -116,21 +116,24 @@ void WorkerUpstream::PublishOldest() {
   board_->SetOldest(worker_, queue_.empty() ? kNever : queue_.front().since_);
 }
 
-// Gives free places to those who wait here, oldest first, but to nobody who came after `until`. How many got one.
-size_t WorkerUpstream::ServeWaiting(Instant until) {
-  size_t served = 0;
+// Gives free places to those who wait here, oldest first, but to nobody who came after `until`.
+WorkerUpstream::Served WorkerUpstream::ServeWaiting(Instant until) {
+  Served result;
   bool more = true;
-  queue_.ForEach([this, until, &served, &more](QueueWait& wait) {
+  queue_.ForEach([this, until, &result, &more](QueueWait& wait) {
     if (!more || wait.in_flight()) return;  // in flight: its end was posted already
     more = wait.since_ <= until && AnyFree();
     if (!more) return;
     wait.lease = TryLease(wait.key_, wait.state_);
-    if (!wait.lease) return;
-    ++served;
+    if (!wait.lease) {
+      ++result.refused;
+      return;
+    }
+    ++result.served;
     LeaveQueue(wait);
     loop_.engine().Post(wait, 0);
   });
-  return served;
+  return result;
 }
 
 void WorkerUpstream::ServeBoard() {
@@ -141,10 +144,14 @@ void WorkerUpstream::ServeBoard() {
     // Who waits elsewhere for longer comes first, unless what is free was of no use to those before.
     const Instant elsewhere = check ? kNever : board_->OldestElsewhere(worker_);
     const bool in_turn = !queue_.empty() && queue_.front().since_ <= elsewhere;
-    size_t served = in_turn ? ServeWaiting(elsewhere) : 0;
-    if (in_turn && served == 0 && !check) served = ServeWaiting(kNever);
+    Served here = in_turn ? ServeWaiting(elsewhere) : Served();
+    if (in_turn && here.served == 0) {
+      // Those whose turn it is have just been cancelled: they pass the place on as they leave.
+      if (here.refused == 0) continue;
+      if (!check) here = ServeWaiting(kNever);
+    }
     if (board_->waiting() == 0 || !AnyFree()) continue;
-    if (served > 0 || !in_turn) {
+    if (here.served > 0 || !in_turn) {
       board_->PokeOldest(worker_);
     } else if (!check) {
       // What is free was refused to everybody who waits here: others may have better luck.

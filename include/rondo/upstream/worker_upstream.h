@@ -238,7 +238,11 @@ class WorkerUpstream {
   void LeaveQueue(QueueWait& wait);
   void PublishOldest();
   void PlaceFreed();
-  size_t ServeWaiting(Instant until);
+  struct Served {
+    size_t served = 0;
+    size_t refused = 0;  // by TryLease, though something was free
+  };
+  Served ServeWaiting(Instant until);
   void ServeBoard();
 
   rt::Loop& loop_;
