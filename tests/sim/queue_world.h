@@ -1,0 +1,144 @@
+// Workers that share one upstream with limits, and requests that are nothing but a place at a
+// backend: taken at once or waited for, held for a while, given back. Checked after every step of
+// the simulation.
+#pragma once
+
+#include <deque>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rondo/rt/cancel.h"
+#include "rondo/upstream/worker_upstream.h"
+#include "sim_world.h"
+
+namespace rondo::sim {
+
+enum class PlaceFault : uint8_t { kNone, kRefuses, kBreaks };
+
+// What one request is going to do.
+struct PlaceRequest {
+  size_t worker = 0;
+  Duration start{};
+  Duration hold{};
+  Duration leaves_after{};         // of its start; zero: stays
+  std::vector<PlaceFault> faults;  // by attempt; later ones succeed
+  upstream::PickKey key;
+};
+
+enum class PlaceEnd : uint8_t { kNone, kServed, kNowhere, kQueueFull, kTimeout, kLeft };
+
+struct QueueWorldOptions {
+  size_t workers = 1;
+  config::Upstream upstream;
+  FaultPlan faults;
+  // The longest that a worker takes to do what it was woken for.
+  Duration wake_max = std::chrono::milliseconds(1);
+};
+
+class QueueWorld {
+ public:
+  QueueWorld(uint64_t seed, const QueueWorldOptions& options);
+  ~QueueWorld();
+
+  static config::Upstream Upstream(const std::vector<uint32_t>& max_connections,
+                                   size_t backups = 0);
+  uint64_t StickyHash(size_t backend) const;
+  void Add(PlaceRequest request);
+  // To the end of all requests. True where all held.
+  bool Run();
+
+  SimWorld& world() { return world_; }
+  std::string Findings() const;
+  PlaceEnd EndOf(size_t request) const { return flows_[request].end; }
+  // Requests in the order in which they got their (last) place.
+  const std::vector<size_t>& served() const { return served_; }
+  // When, since its start.
+  Duration TookUntilPlace(size_t request) const {
+    return flows_[request].placed - flows_[request].began;
+  }
+  size_t BackendOf(size_t request) const { return flows_[request].backend; }
+  size_t waits() const { return waits_; }
+  size_t Count(PlaceEnd end) const;
+
+ private:
+  struct Worker {
+    explicit Worker(SimEngine& of) : engine(of), loop(of) {}
+    SimEngine& engine;
+    rt::Loop loop;
+    std::unique_ptr<upstream::WorkerUpstream> upstream;
+    rt::Scope scope;
+    int actor = -1;
+  };
+  struct Flow {
+    Flow(size_t id, PlaceRequest what, Worker& on, size_t in_order)
+        : number(id),
+          plan(std::move(what)),
+          worker(on),
+          token(on.engine),
+          deadline(on.loop.wheel(), token),
+          entered(in_order),
+          leave(*this) {}
+    struct LeaveTimer : io::Timer {
+      explicit LeaveTimer(Flow& of) : io::Timer(&OnFire), flow(of) {}
+      static void OnFire(io::Timer& timer) {
+        static_cast<LeaveTimer&>(timer).flow.token.Cancel(rt::CancelReason::kClientGone);
+      }
+      Flow& flow;
+    };
+    Freelist& frames() { return worker.loop.frames(); }
+    size_t number;
+    PlaceRequest plan;
+    Worker& worker;
+    rt::CancelToken token;
+    rt::Deadline deadline;
+    upstream::PickState state;
+    upstream::PickState* tried = nullptr;  // null: nothing was
+    upstream::QueueWait* wait = nullptr;   // while it waits
+    size_t entered;                        // its number among all waits
+    Instant since{};
+    Instant began{};
+    Instant placed{};
+    bool noted = false;  // that its wait got a place
+    bool holds = false;
+    size_t backend = SIZE_MAX;
+    size_t attempt = 0;
+    PlaceEnd end = PlaceEnd::kNone;
+    LeaveTimer leave;
+  };
+
+  static rt::Task<> RunFlow(Flow& flow, QueueWorld& world);
+  static rt::Task<bool> Place(Flow& flow, QueueWorld& world, Instant* until,
+                              upstream::Lease* lease);
+  static rt::Task<> Wait(Flow& flow, QueueWorld& world, Instant until, upstream::Lease* lease);
+  void CheckAcquire(Flow& flow, bool others_waited, upstream::WorkerUpstream::Acquired got,
+                    const upstream::Lease& lease, const std::vector<uint32_t>& counts);
+  void CheckTimeout(const Flow& flow, Instant until);
+  void CheckStep();
+  void CheckCounts();
+  void CheckStuck();
+  void CheckOrder(const Flow& served);
+  void CheckEnd();
+  bool HasRoom(size_t backend) const;
+  bool MayUse(const Flow& flow, size_t backend) const;
+  bool IsWaiting(const Flow& flow) const { return flow.wait != nullptr && !flow.wait->in_flight(); }
+  size_t IndexOf(const upstream::WorkerBackend& backend) const;
+  void Report(const std::string& finding);
+
+  QueueWorldOptions options_;
+  SimWorld world_;
+  std::shared_ptr<const upstream::UpstreamConfig> config_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<size_t> member_;  // of each backend among its kind
+  std::deque<Flow> flows_;
+  std::list<Flow*> active_;
+  std::vector<size_t> served_;
+  std::vector<std::string> findings_;
+  Instant stuck_since_ = kNever;
+  size_t waits_ = 0;
+  size_t done_ = 0;
+  bool any_faults_ = false;
+};
+
+}  // namespace rondo::sim
