@@ -14,12 +14,12 @@ using std::chrono::seconds;
 // A proxy with one backend, and clients that the test adds.
 class ProxyCase : public ::testing::Test {
  protected:
-  void Build(size_t backends = 1) {
+  void Build(size_t backends = 1, const BackendOptions& options = {}) {
     config_.upstreams = {ProxyWorld::MakeUpstream("a", backends), ProxyWorld::MakeUpstream("b", 1)};
     if (tune_) tune_(config_);
     world_ = std::make_unique<ProxyWorld>(seed_, config_, ProxyWorldOptions{});
     for (const config::Backend& backend : config_.upstreams[0].backends) {
-      world_->AddBackend(backend.address);
+      world_->AddBackend(backend.address, options);
     }
   }
   RequestPlan& Request() { return world_->AddRequest(); }
@@ -83,12 +83,16 @@ TEST_F(ProxyCase, ALateSecondHeadIsAnsweredOnceAndEndsTheConnection) {
   RequestPlan& late = Request();
   late.fault = ClientFault::kStallInside;
   late.cut = 10;
-  ProxyClient& client = world_->AddClient({&first, &late});
+  first.answers[0].delay = milliseconds(50);  // so that the bytes of the second are here before
+  ConnectionPlan plan;
+  plan.depth = 2;
+  plan.requests = {&first, &late};
+  ProxyClient& client = world_->AddClient(std::move(plan));
   Finish();
   ExpectAnswer(first, 200);
   // With its reason, though the request before was a HEAD.
   ExpectAnswer(late, 408, "request_header_timeout");
-  ExpectTook(late, config_.timeouts.request_header);
+  ExpectTook(late, config_.timeouts.request_header + milliseconds(50));
   EXPECT_LT(client.ended_at() - late.outcome.ended, milliseconds(20));
 }
 
@@ -312,6 +316,38 @@ TEST_F(ProxyCase, ARefusedConnectionIsTriedAtEachBackend) {
   }
   Finish();
   for (const RequestPlan& request : world_->scene().requests) ExpectAnswer(request, 200);
+}
+
+TEST_F(ProxyCase, AConnectionThatItsBackendClosedWhileIdleIsNotUsedAgain) {
+  Build(1, {.idle_close = milliseconds(300)});
+  RequestPlan& first = Request();
+  RequestPlan& second = Request();
+  second.method = "POST";  // may not be repeated
+  second.body = Length(100);
+  second.think = milliseconds(600);
+  world_->AddClient({&first, &second});
+  Finish();
+  ExpectAnswer(first, 200);
+  ExpectAnswer(second, 200);
+  EXPECT_EQ(world_->backends()[0]->accepted(), 2u);
+}
+
+TEST_F(ProxyCase, ARequestBehindALongBodyInOnePieceIsKeptWhole) {
+  for (seed_ = 1; seed_ < 40; ++seed_) {
+    Build();
+    ConnectionPlan plan;
+    plan.depth = 12;
+    for (size_t i = 0; i < 12; ++i) {
+      RequestPlan& request = Request();
+      request.method = "POST";
+      request.body = i % 2 == 0 ? Length(17'000 * (i + 1)) : Chunked(17'000 * (i + 1));
+      request.padding = 1000 * i;
+      plan.requests.push_back(&request);
+    }
+    world_->AddClient(std::move(plan));
+    Finish();
+    for (const RequestPlan& request : world_->scene().requests) ExpectAnswer(request, 200);
+  }
 }
 
 TEST_F(ProxyCase, ARepeatedBodyIsTheSameBody) {
