@@ -153,7 +153,7 @@ TEST_F(ProxyCase, AnAnswerThatStopsIsCutAtTheIdleTimeout) {
     ProxyClient& client = world_->AddClient({&request});
     Finish();
     EXPECT_EQ(request.outcome.kind, OutcomeKind::kTruncated);
-    EXPECT_TRUE(client.saw_reset());
+    EXPECT_FALSE(client.saw_reset());  // the framing shows the cut; what came is not thrown away
     ExpectTook(request, config_.upstreams[0].timeouts.idle, milliseconds(40));
   }
 }
