@@ -151,14 +151,16 @@ bool Exchange::DecideRetry(const Failure& failure) {
 After Exchange::Finish() {
   if (tunnelled_) return After::kTunnel;
   Account();
-  // A plain close could be taken for the end of the body: make sure that it is not.
-  if (response_began_ && !response_whole_) return After::kReset;
   if (!response_began_) return After::kClose;
+  // Where only the end of the connection ends the body, an ordinary end would make a cut answer look whole.
+  if (!response_whole_ && close_ends_response_) return After::kReset;
   const rt::CancelReason reason = client_.token.reason();
   if (reason == rt::CancelReason::kClientGone || reason == rt::CancelReason::kShutdown ||
       reason == rt::CancelReason::kDrained) {
     return After::kClose;
   }
+  // The framing shows that it was cut; what came of it should arrive.
+  if (!response_whole_) return After::kLinger;
   // While draining only where the answer said so: a client that was not told may send another request.
   if (!keep_alive_ || close_after_ || upload_ != Upload::kDone) return After::kLinger;
   // What was received of this request's body goes; what is behind it is the next request.
@@ -264,7 +266,7 @@ void Exchange::ResetForNext() {
   failure_ = Failure{};
   retries_ = 0;
   attempt_bytes_ = 0;
-  response_began_ = response_complete_ = response_whole_ = false;
+  response_began_ = response_complete_ = response_whole_ = close_ends_response_ = false;
   backend_keeps_ = close_after_ = false;
   status_ = interims_ = 0;
   sent_bytes_ = relayed_bytes_ = 0;

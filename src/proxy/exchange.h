@@ -212,6 +212,7 @@ class Exchange {
   bool response_began_ = false;  // bytes of a final head went to the client
   bool response_complete_ = false;  // all of it has come from the backend
   bool response_whole_ = false;     // and has gone to the client
+  bool close_ends_response_ = false; // the client knows the end of its body by the end of the connection
   bool until_close_ended_ = false;   // the backend closed, and that ends its body
   bool response_large_held_ = false; // the current piece is in large_
   bool backend_keeps_ = false;

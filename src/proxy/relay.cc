@@ -232,6 +232,7 @@ bool Exchange::PrepareResponse() {
   if (!action_->response_edits.empty()) options.edits = &action_->response_edits;
   if (upstream_->settings().sticky) options.extra_fields = StickySetCookie();
   chunked_response_ = options.framing == http::Framing::kChunked;
+  close_ends_response_ = options.framing == http::Framing::kUntilClose;
   response_body_.Begin(head.framing, head.content_length, worker_.head_limits(), 502);
   response_block_ = Block(frames(), http::ForwardedResponseBound(head, options) + kSmallBodyBytes);
   response_block_.set_size(http::WriteForwardedResponse(head, options, response_block_.data()));

@@ -45,14 +45,34 @@ TEST(Freelist, LargeBlocksComeFromMallocEachTime) {
 }
 
 TEST(Freelist, GivesBackWhatABurstLeaves) {
+  constexpr size_t kSize = 1024;
   Freelist freelist;
-  constexpr size_t kSize = 4096;
-  std::vector<void*> blocks(200);
+  std::vector<void*> blocks(1000);
   for (void*& block : blocks) block = freelist.Allocate(kSize);
   for (void* block : blocks) freelist.Free(block, kSize);
+  EXPECT_EQ(freelist.kept_bytes(), blocks.size() * kSize);
+  // All of it was needed since the list began; after a while in which ten were enough, only those stay.
+  freelist.TrimUnused();
+  EXPECT_EQ(freelist.kept_bytes(), blocks.size() * kSize);
+  for (size_t i = 0; i < 10; ++i) blocks[i] = freelist.Allocate(kSize);
+  for (size_t i = 0; i < 10; ++i) freelist.Free(blocks[i], kSize);
+  freelist.TrimUnused();
+  EXPECT_EQ(freelist.kept_bytes(), 10 * kSize);
+  freelist.TrimUnused();
+  EXPECT_EQ(freelist.kept_bytes(), 0u);
+}
+
+TEST(Freelist, KeepsNoMoreThanItsBound) {
+  constexpr size_t kSize = 8192;
+  constexpr size_t kKept = Freelist::kKeptBytesMax / kSize;
+  Freelist freelist;
+  std::vector<void*> blocks(kKept + 5);
+  for (void*& block : blocks) block = freelist.Allocate(kSize);
+  for (void* block : blocks) freelist.Free(block, kSize);
+  EXPECT_EQ(freelist.kept_bytes(), Freelist::kKeptBytesMax);
   const uint64_t before = freelist.allocations();
   for (void*& block : blocks) block = freelist.Allocate(kSize);
-  EXPECT_EQ(freelist.allocations() - before, blocks.size() - Freelist::kKeptBytesMax / kSize);
+  EXPECT_EQ(freelist.allocations() - before, 5u);
   for (void* block : blocks) freelist.Free(block, kSize);
 }
 

@@ -1,5 +1,6 @@
 #include "proxy_check.h"
 
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -7,6 +8,10 @@
 
 namespace rondo::sim {
 namespace {
+
+bool IsFaulty(const RequestPlan* request) {
+  return request->fault != ClientFault::kNone && request->fault != ClientFault::kHalfClose;
+}
 
 class Checker {
  public:
@@ -45,9 +50,11 @@ class Checker {
 void Checker::CheckConnection(const ProxyClient& client) {
   if (run_.weather == Weather::kStorm || world_.cancelled()) return;
   bool first = true;
-  for (const RequestPlan* request : client.plan().requests) {
-    const bool faulty =
-        request->fault != ClientFault::kNone && request->fault != ClientFault::kHalfClose;
+  const auto& requests = client.plan().requests;
+  // Whoever hangs up in a later request of a pipeline does not wait for the answers before it.
+  if (client.plan().depth > 1 && std::any_of(requests.begin(), requests.end(), IsFaulty)) return;
+  for (const RequestPlan* request : requests) {
+    const bool faulty = IsFaulty(request);
     // A body that is found too large may cut an early answer.
     const uint64_t body_max = world_.snapshot().config.limits.body_bytes;
     if (faulty || (body_max > 0 && request->body.bytes > body_max)) return;

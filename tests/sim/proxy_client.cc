@@ -43,6 +43,7 @@ ProxyClient::ProxyClient(Scene& scene, SimEngine& engine, ConnectionPlan plan)
     }
   };
   peer_.on_sent = [this] { script_.Run(); };
+  script_.on_done = [this] { Proceed(); };
   peer_.on_end = [this] { TakeEnd(peer_.send_error() == 0); };
   peer_.on_error = [this](int) { TakeEnd(false); };
   peer_.on_send_error = [this](int) { script_.Drop(); };
@@ -58,11 +59,12 @@ void ProxyClient::Start() {
 
 // Begins what may be begun now; closes when all is done.
 void ProxyClient::Proceed() {
+  script_.Run();
   while (script_.done() && !no_more_ && next_ < plan_.requests.size() &&
          waiting_.size() < plan_.depth) {
     BeginRequest(*plan_.requests[next_++]);
+    script_.Run();
   }
-  script_.Run();
   const bool all = next_ == plan_.requests.size() && waiting_.empty() && script_.done();
   if (all && tunnel_ == nullptr && !no_more_) peer_.CloseWhenSent();
 }

@@ -130,6 +130,7 @@ void Script::Run() {
           if (!*alive) return;
           pausing_ = false;
           Run();
+          if (done() && on_done) on_done();
         });
         break;
       case Act::kHold:
@@ -153,6 +154,7 @@ void Script::Release() {
   if (!holding()) return;
   steps_.pop_front();
   Run();
+  if (done() && on_done) on_done();
 }
 
 }  // namespace rondo::sim

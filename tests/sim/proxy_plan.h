@@ -149,6 +149,8 @@ class Script {
   };
   Script(SimWorld& world, SimPeer& peer) : world_(world), peer_(peer) {}
   ~Script() { *alive_ = false; }
+  // All is done, after a pause or a Release.
+  std::function<void()> on_done;
   void Send(std::string bytes, size_t piece = 0, Duration pause = {});
   void Pause(Duration pause) {
     if (pause > Duration::zero()) steps_.push_back({Act::kPause, {}, pause});
