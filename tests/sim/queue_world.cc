@@ -134,11 +134,9 @@ rt::Task<> QueueWorld::RunFlow(Flow& flow, QueueWorld& world) {
 rt::Task<bool> QueueWorld::Place(Flow& flow, QueueWorld& world, Instant* until,
                                  upstream::Lease* lease) {
   WorkerUpstream& mine = *flow.worker.upstream;
-  const bool others_waited = world.config_->board != nullptr && world.config_->board->waiting() > 0;
-  std::vector<uint32_t> counts;
-  for (const auto& backend : world.config_->backends) counts.push_back(backend->in_flight.load());
+  const Before before = world.Look(flow);
   const WorkerUpstream::Acquired got = mine.Acquire(flow.plan.key, flow.tried, lease);
-  world.CheckAcquire(flow, others_waited, got, *lease, counts);
+  world.CheckAcquire(flow, before, got, *lease);
   switch (got) {
     case WorkerUpstream::Acquired::kLease:
       co_return true;
@@ -170,7 +168,7 @@ rt::Task<> QueueWorld::Wait(Flow& flow, QueueWorld& world, Instant until, upstre
   } else if (result == -ENOSPC) {
     flow.end = PlaceEnd::kQueueFull;
     if (world.config_->board->waiting() < world.config_->settings.queue.size) {
-      world.Report(absl::StrCat("request ", flow.number, " finds a queue full that is not"));
+      world.Report(flow, "finds a queue full that is not");
     }
   } else if (flow.token.reason() == rt::CancelReason::kDeadline) {
     flow.end = PlaceEnd::kTimeout;
@@ -194,44 +192,49 @@ bool QueueWorld::Run() {
 
 // -- what must hold --
 
-void QueueWorld::CheckAcquire(Flow& flow, bool others_waited, WorkerUpstream::Acquired got,
-                              const upstream::Lease& lease, const std::vector<uint32_t>& counts) {
-  const auto had_room = [&](size_t i) {
-    const uint32_t most = config_->settings.backends[i].max_connections;
-    return most == 0 || counts[i] < most;
-  };
+QueueWorld::Before QueueWorld::Look(const Flow& flow) const {
+  Before before;
+  before.others_wait = config_->board != nullptr && config_->board->waiting() > 0;
+  for (size_t i = 0; i < config_->backends.size(); ++i) {
+    before.had_room.push_back(HasRoom(i));
+    before.may_use.push_back(MayUse(flow, i));
+  }
+  return before;
+}
+
+void QueueWorld::CheckAcquire(const Flow& flow, const Before& before, WorkerUpstream::Acquired got,
+                              const upstream::Lease& lease) {
   bool usable = false;
-  bool all_refused = true;
-  for (size_t i = 0; i < counts.size(); ++i) {
-    const bool backup = config_->settings.backends[i].backup;
-    usable |= had_room(i) && MayUse(flow, i);
-    all_refused &=
-        (backup ? flow.state.backup_refused : flow.state.primary_refused).Contains(member_[i]);
-    if (got != WorkerUpstream::Acquired::kLease || !flow.plan.key.sticky || flow.tried != nullptr)
-      continue;
-    if (StickyHash(i) == *flow.plan.key.sticky && had_room(i) && IndexOf(*lease.backend()) != i) {
-      Report(absl::StrCat("request ", flow.number, " is not sent to its own backend"));
-    }
+  bool any = false;
+  for (size_t i = 0; i < config_->backends.size(); ++i) {
+    any |= before.may_use[i];
+    usable |= before.may_use[i] && before.had_room[i];
   }
   switch (got) {
-    case WorkerUpstream::Acquired::kLease:
-      if (others_waited)
-        Report(absl::StrCat("request ", flow.number, " overtakes those that wait"));
+    case WorkerUpstream::Acquired::kLease: {
+      const size_t backend = IndexOf(*lease.backend());
+      const auto own = flow.plan.key.sticky;
+      if (before.others_wait) Report(flow, "overtakes those that wait");
+      if (!before.may_use[backend]) Report(flow, "is sent once more to a backend that failed");
+      for (size_t i = 0; own && flow.tried == nullptr && i < config_->backends.size(); ++i) {
+        if (!config_->settings.sticky || StickyHash(i) != *own || !before.had_room[i]) continue;
+        if (i != backend) Report(flow, "is not sent to its own backend");
+      }
       break;
+    }
     case WorkerUpstream::Acquired::kFull:
-      if (!others_waited && usable)
-        Report(absl::StrCat("request ", flow.number, " finds no free place"));
-      if (all_refused) Report(absl::StrCat("request ", flow.number, " would wait for nothing"));
+      if (!before.others_wait && usable) Report(flow, "finds no free place");
+      if (!any) Report(flow, "would wait for nothing");
       break;
     case WorkerUpstream::Acquired::kNone:
-      if (!all_refused) Report(absl::StrCat("request ", flow.number, " is sent away too early"));
+      if (any) Report(flow, "is sent away too early");
       break;
   }
 }
 
 void QueueWorld::CheckTimeout(const Flow& flow, Instant until) {
   const Instant now = world_.now();
-  if (now < until) Report(absl::StrCat("request ", flow.number, " times out too early"));
+  if (now < until) Report(flow, "times out too early");
   // One that comes back after a failed attempt may have no time left.
   const Duration late = now - std::max(until, flow.since);
   if (late > kWheelSlack + options_.wake_max) {
@@ -352,6 +355,10 @@ size_t QueueWorld::Count(PlaceEnd end) const {
 void QueueWorld::Report(const std::string& finding) {
   const Duration at = world_.now().time_since_epoch();
   findings_.push_back(absl::StrCat(at / std::chrono::microseconds(1), " us: ", finding));
+}
+
+void QueueWorld::Report(const Flow& flow, const std::string& finding) {
+  Report(absl::StrCat("request ", flow.number, " ", finding));
 }
 
 std::string QueueWorld::Findings() const {

@@ -112,8 +112,15 @@ class QueueWorld {
   static rt::Task<bool> Place(Flow& flow, QueueWorld& world, Instant* until,
                               upstream::Lease* lease);
   static rt::Task<> Wait(Flow& flow, QueueWorld& world, Instant until, upstream::Lease* lease);
-  void CheckAcquire(Flow& flow, bool others_waited, upstream::WorkerUpstream::Acquired got,
-                    const upstream::Lease& lease, const std::vector<uint32_t>& counts);
+  // How things were when a request asked.
+  struct Before {
+    bool others_wait = false;
+    std::vector<bool> had_room;
+    std::vector<bool> may_use;
+  };
+  Before Look(const Flow& flow) const;
+  void CheckAcquire(const Flow& flow, const Before& before, upstream::WorkerUpstream::Acquired got,
+                    const upstream::Lease& lease);
   void CheckTimeout(const Flow& flow, Instant until);
   void CheckStep();
   void CheckCounts();
@@ -125,6 +132,7 @@ class QueueWorld {
   bool IsWaiting(const Flow& flow) const { return flow.wait != nullptr && !flow.wait->in_flight(); }
   size_t IndexOf(const upstream::WorkerBackend& backend) const;
   void Report(const std::string& finding);
+  void Report(const Flow& flow, const std::string& finding);
 
   QueueWorldOptions options_;
   SimWorld world_;
