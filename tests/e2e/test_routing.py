@@ -215,6 +215,14 @@ class Rewriting(EndToEnd):
             self.assertEqual(client.get(sent).status, 404)
         self.assertEqual(backend.requests, [])
 
+    def test_the_log_has_what_the_client_sent(self):
+        log = f"{self.folder}/access.log"
+        route = "match: {path_prefix: /v1}\nrewrite_prefix: /\nremove_request_headers: [User-Agent]"
+        self.get(self.rondo(one_route(self.backend().address, route=route), access=log), "/v1/x?y",
+                 headers={"User-Agent": "mine"})
+        record = self.access_lines(log, 1)[0]
+        self.assertEqual((record["target"], record["user_agent"]), ("/v1/x?y", "mine"))
+
     def test_without_a_rewrite_the_target_passes_as_it_came(self):
         client = self.client(self.rondo(one_route(self.backend().address)))
         for target in ("//a/./b/../c%2f%41?x=%zz", "/a/%2e%2e/b", "/?", "/a?b?c"):
