@@ -195,6 +195,21 @@ class Queue(Capacity):
         self.assertEqual([client.response().status for client in clients], [200] * 11)
         self.assertTrue(all(target.startswith("/old") for target in gate.order[1:6]), gate.order)
 
+    def test_a_place_that_the_oldest_has_tried_goes_to_the_next(self):
+        def fickle(connection):
+            while connection.request().target != "/unlucky":
+                connection.send(ok("fickle"))
+        fickle_one, gate = self.backend(fickle), Gate(self)
+        rondo = self.rondo(one_route(gate.limited(), f"{{address: \"{fickle_one.address}\", max_connections: 1, "
+                                     "backup: true}"))
+        first = self.fill(rondo, gate)[0]
+        unlucky = self.send(rondo, "/unlucky")
+        fickle_one.wait_for(lambda: fickle_one.closed > 0, "the reset")
+        self.assertTrue(unlucky.quiet(0.1))
+        self.assertEqual(self.get(rondo, "/lucky").text(), "fickle")
+        gate.open()
+        self.assertEqual([first.response().text(), unlucky.response().text()], ["/first0", "/unlucky"])
+
     def test_those_who_wait_at_any_worker_are_served(self):
         gate = Gate(self)
         rondo = self.start(gate, workers=4)

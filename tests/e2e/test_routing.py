@@ -396,6 +396,19 @@ class RouteTimeouts(EndToEnd):
                                      upstream="timeouts: {response: 200ms}"))
         self.assertEqual(self.get(rondo).text(), "late")
 
+    def test_an_interim_answer_is_no_answer(self):
+        stop = threading.Event()
+
+        def serve(connection):
+            connection.request()
+            while not stop.wait(0.05):
+                connection.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        rondo = self.rondo(one_route(self.backend(serve).address, route="timeout: 400ms"))
+        response = self.get(rondo)
+        stop.set()
+        self.assertEqual((response.status, response.reason()), (504, "response_timeout"))
+        self.assertGreater(len(response.interim), 0)
+
     def test_the_whole_exchange_has_a_total(self):
         backend = self.backend(self.hang)
         log = f"{self.folder}/access.log"

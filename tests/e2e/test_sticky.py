@@ -62,6 +62,12 @@ class Sticky(EndToEnd):
         self.assertEqual(cookies[:2], ["a=b", "c=d"])
         self.assertTrue(len(cookies) == 3 and cookies[2].startswith("seat="))
 
+    def test_a_route_that_removes_cookies_removes_those_of_the_backend(self):
+        backend = self.named(1, headers="Set-Cookie: a=b\r\n")[0]
+        rondo = self.rondo(one_route(backend.address, upstream=STICKY, route="remove_response_headers: [Set-Cookie]"))
+        cookies = self.get(rondo).all("Set-Cookie")
+        self.assertTrue(len(cookies) == 1 and cookies[0].startswith("seat="), cookies)
+
     def test_backends_do_not_see_it(self):
         backend = self.backend()
         client = self.client(self.start([backend]))
