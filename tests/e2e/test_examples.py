@@ -105,7 +105,7 @@ class Examples(EndToEnd):
         rondo = self.start("shop.yaml")
         client = self.client(rondo)
         owners = {}
-        for target in [f"/images/{n}.png" for n in range(20)] * 3:
+        for target in [f"/images/{n}.png" for n in range(60)] * 2:
             response = client.get(target)
             owners.setdefault(target, set()).add(self.who(response))
             self.assertEqual(response.all("Set-Cookie"), [])

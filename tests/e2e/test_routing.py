@@ -456,14 +456,14 @@ class RouteTimeouts(EndToEnd):
                 connection.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
                 connection.send(connection.take(4))
         client = self.client(self.rondo(one_route(self.backend(serve).address,
-                                                  route="timeout_total: 400ms\nupgrades: [websocket]")))
+                                                  route="timeout_total: 1s\nupgrades: [websocket]")))
         pause = threading.Event()
         for _ in range(3):
             self.assertEqual(client.get().status, 200)
-            pause.wait(0.2)
+            pause.wait(0.4)
         client.send(WEBSOCKET)
         self.assertEqual(client.response().status, 101)
-        pause.wait(0.6)
+        pause.wait(1.2)
         self.assertEqual(client.send("ping").take(4), b"ping")
 
 
