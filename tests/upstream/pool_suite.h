@@ -89,7 +89,7 @@ class PoolWorld {
     return *origins.back();
   }
   void Start(size_t worker = 0, size_t workers = 1) {
-    config = std::make_shared<const UpstreamConfig>(settings);
+    config = std::make_shared<const UpstreamConfig>(settings, workers);
     upstream = std::make_unique<WorkerUpstream>(*loop, config, worker, workers, /*seed=*/worker);
   }
   const std::vector<std::shared_ptr<BackendShared>>& shared_backends() const {
@@ -114,7 +114,13 @@ class PoolWorld {
     while (engine->Now() < until) loop->Tick(until);
   }
   // The one backend, or the first by round robin.
-  WorkerBackend& PickAny() { return *upstream->Pick(0, nullptr); }
+  WorkerBackend& PickAny() { return *Pick(nullptr); }
+  // What would be picked; null where nothing is left. Its place is given back at once.
+  WorkerBackend* Pick(PickState* state) {
+    Lease lease;
+    const auto got = upstream->Acquire({.hash = 1, .sticky = {}}, state, &lease);
+    return got == WorkerUpstream::Acquired::kLease ? lease.backend() : nullptr;
+  }
 
   Freelist& frames() { return loop->frames(); }
   static rt::Task<> ConnectFlow(PoolWorld& pool, WorkerBackend* backend, rt::CancelToken* token,

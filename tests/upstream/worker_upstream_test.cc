@@ -29,7 +29,7 @@ std::vector<std::string> Picks(PoolWorld& pool, const std::set<std::string>& ref
   std::vector<std::string> picked;
   PickState state;
   for (int i = 0; i < picks; ++i) {
-    WorkerBackend* backend = pool.upstream->Pick(/*key=*/1, &state);
+    WorkerBackend* backend = pool.Pick(&state);
     if (backend == nullptr) break;
     picked.push_back(backend->shared->settings.id);
     pool.upstream->MarkTried(state, *backend, refuses.contains(picked.back()));
@@ -104,21 +104,21 @@ TEST(Lease, CountsAsLongAsItIsHeld) {
   const std::atomic<uint32_t>& in_flight = backend.shared->in_flight;
   EXPECT_EQ(in_flight, 0u);
   {
-    Lease lease(backend);
+    Lease lease = Lease::Take(backend);
     EXPECT_EQ(in_flight, 1u);
     EXPECT_EQ(lease.backend(), &backend);
     Lease moved = std::move(lease);
     EXPECT_FALSE(lease);  // NOLINT: what a moved lease is, is what is tested
     EXPECT_TRUE(moved);
     EXPECT_EQ(in_flight, 1u);
-    Lease other(backend);
+    Lease other = Lease::Take(backend);
     EXPECT_EQ(in_flight, 2u);
     other = std::move(moved);
     EXPECT_EQ(in_flight, 1u);
     other.Reset();
     other.Reset();
     EXPECT_EQ(in_flight, 0u);
-    other = Lease(backend);
+    other = Lease::Take(backend);
     EXPECT_EQ(in_flight, 1u);
   }
   EXPECT_EQ(in_flight, 0u);
@@ -133,7 +133,8 @@ TEST(Lease, IsCountedOverAllWorkers) {
   std::vector<Lease> leases;
   for (int i = 0; i < 10; ++i) {
     WorkerUpstream& worker = i % 2 == 0 ? *pool.upstream : second;
-    leases.emplace_back(*worker.Pick(0, nullptr));
+    EXPECT_EQ(worker.Acquire({}, nullptr, &leases.emplace_back()),
+              WorkerUpstream::Acquired::kLease);
   }
   for (const auto& backend : pool.config->backends) EXPECT_EQ(backend->in_flight, 5u);
 }
@@ -317,7 +318,9 @@ TEST(Snapshot, ResolvesTheUpstreamsOfRoutesByName) {
   ASSERT_EQ(snapshot.listeners.size(), 2u);
   ASSERT_EQ(snapshot.upstreams.size(), 3u);
   for (const ListenerSnapshot& each : snapshot.listeners) {
-    EXPECT_THAT(each.route_upstreams, ElementsAre(2, ListenerSnapshot::kNoUpstream, 0, 2));
+    std::vector<size_t> route_upstreams;
+    for (const RouteAction& action : each.actions) route_upstreams.push_back(action.upstream);
+    EXPECT_THAT(route_upstreams, ElementsAre(2, ListenerSnapshot::kNoUpstream, 0, 2));
   }
   EXPECT_EQ(snapshot.upstreams[1]->settings.name, "b");
   ASSERT_EQ(snapshot.upstreams[1]->backends.size(), 2u);
