@@ -17,9 +17,9 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 #ifdef NDEBUG
-constexpr uint64_t kSeeds = 12'000;
+constexpr uint64_t kSeeds = 100'000;
 #else
-constexpr uint64_t kSeeds = 1500;
+constexpr uint64_t kSeeds = 8000;
 #endif
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
@@ -99,6 +99,63 @@ bool RunSeed(uint64_t seed, Seen& seen) {
   seen.nowhere += world.Count(PlaceEnd::kNowhere);
   return held;
 }
+
+// -- found by seeds --
+
+PlaceRequest At(size_t worker, Duration start, Duration hold) {
+  PlaceRequest request;
+  request.worker = worker;
+  request.start = start;
+  request.hold = hold;
+  return request;
+}
+
+TEST(QueueSim, TwoPlacesThatComeFreeAtOnceGoToTheTwoOldestOfDifferentWorkers) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    QueueWorldOptions options;
+    options.workers = 2;
+    options.upstream = QueueWorld::Upstream({2});
+    QueueWorld world(seed, options);
+    world.Add(At(0, milliseconds(1), milliseconds(40)));
+    world.Add(At(0, milliseconds(1), milliseconds(40)));
+    world.Add(At(0, milliseconds(5), milliseconds(40)));   // the oldest
+    world.Add(At(0, milliseconds(15), milliseconds(40)));  // the youngest, where the oldest is
+    world.Add(At(1, milliseconds(10), milliseconds(40)));
+    EXPECT_TRUE(world.Run()) << "seed " << seed << "\n" << world.Findings();
+    EXPECT_EQ(world.served().back(), 3u) << "seed " << seed;
+    EXPECT_GT(world.TookUntilPlace(3), milliseconds(50)) << "seed " << seed;
+  }
+}
+
+TEST(QueueSim, ARequestThatAllBackendsRefusedDoesNotWaitBehindOthers) {
+  QueueWorldOptions options;
+  options.upstream = QueueWorld::Upstream({1});
+  QueueWorld world(1, options);
+  PlaceRequest refused = At(0, milliseconds(1), milliseconds(80));
+  refused.faults = {PlaceFault::kRefuses};
+  world.Add(refused);
+  world.Add(At(0, milliseconds(5), milliseconds(100)));
+  world.Add(At(0, milliseconds(6), milliseconds(1)));
+  EXPECT_TRUE(world.Run()) << world.Findings();
+  EXPECT_EQ(world.EndOf(0), PlaceEnd::kNowhere);
+  EXPECT_EQ(world.EndOf(1), PlaceEnd::kServed);
+  EXPECT_EQ(world.EndOf(2), PlaceEnd::kServed);
+}
+
+TEST(QueueSim, AFullQueueRefusesAtOnceAndADeadlineIsKept) {
+  QueueWorldOptions options;
+  options.upstream = QueueWorld::Upstream({1});
+  options.upstream.queue = {1, milliseconds(20)};
+  QueueWorld world(1, options);
+  world.Add(At(0, milliseconds(1), milliseconds(100)));
+  world.Add(At(0, milliseconds(5), milliseconds(1)));  // waits, in vain
+  world.Add(At(0, milliseconds(6), milliseconds(1)));  // finds the queue full
+  EXPECT_TRUE(world.Run()) << world.Findings();
+  EXPECT_EQ(world.EndOf(1), PlaceEnd::kTimeout);
+  EXPECT_EQ(world.EndOf(2), PlaceEnd::kQueueFull);
+}
+
+// -- drawn --
 
 TEST(QueueSim, SeedsKeepLimitsOrderAndDeadlinesAndLoseNoWakeUp) {
   Seen seen;

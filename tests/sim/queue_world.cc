@@ -113,7 +113,7 @@ rt::Task<> QueueWorld::RunFlow(Flow& flow, QueueWorld& world) {
       world.served_.push_back(flow.number);
       co_await Sleep(loop, flow.plan.hold);
       flow.end = PlaceEnd::kServed;
-    } else if (fault == PlaceFault::kBreaks) {
+    } else {
       co_await Sleep(loop, flow.plan.hold / 4);
     }
     if (fault != PlaceFault::kNone) {
