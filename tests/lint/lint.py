@@ -20,7 +20,7 @@ ROOMS = {
     "balance": (1, ()),
     "route": (1, ("http",)),
     "health": (1, ()),
-    "config": (1, ("route", "balance")),
+    "config": (1, ("http", "route", "balance")),
     "metrics": (1, ()),
     "io": (2, ()),
     "rt": (3, ()),
