@@ -132,7 +132,7 @@ class Stopping(EndToEnd):
         def refused():
             try:
                 harness.connect(rondo.address()).close()
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):
                 return True
             return False
         harness.eventually(refused, "new connections are refused")
