@@ -211,6 +211,8 @@ void Exchange::AddInitialBody(rt::Sender& sender) {
 // Takes what the backend sent and looks for the head of its answer. kFinal: it is in the worker's scratch and
 // was prepared for the client.
 Exchange::HeadProgress Exchange::TakeResponseBytes(int32_t received) {
+  // Too late: whoever cancelled has decided already, and no send would begin any more.
+  if (client_.token.cancelled()) received = -ECANCELED;
   if (received <= 0) {
     FailReceive(received);
     return HeadProgress::kFailed;
@@ -255,7 +257,7 @@ rt::Task<Exchange::HeadProgress> Exchange::PassInterims() {
       response_block_.set_size(http::WriteForwardedResponse(head, options, response_block_.data()));
       response_input_.Consume(head.head_bytes);
       client_sender_.Add(response_block_.data(), response_block_.size());
-      const Instant due = client_.deadline.at();
+      const Instant due = upload_ == Upload::kRunning ? kNever : client_.deadline.at();
       const Duration idle = upstream_->settings().timeouts.idle;
       client_sender_.WatchProgress(&client_.deadline, idle);
       client_.deadline.Set(worker_.loop().Now() + idle);
@@ -263,6 +265,7 @@ rt::Task<Exchange::HeadProgress> Exchange::PassInterims() {
       sent_bytes_ += client_sender_.sent();
       if (result < 0) {
         FailToClient(result);
+        if (client_sender_.sent() > 0) failure_.status = 0;  // nothing can follow half a head
         co_return HeadProgress::kFailed;
       }
       ResumeResponseWait(due);

@@ -119,7 +119,8 @@ rt::Task<> Exchange::Forward() {
     retry_decided_ = false;
     co_await Attempt();
     if (!failure_ || response_began_) break;
-    if (!retry_decided_ && !DecideRetry(failure_)) break;
+    // What the upload still received while it was stopped may have been too much to hold.
+    if (retry_decided_ ? !body_held_ : !DecideRetry(failure_)) break;
   }
   client_.deadline.SetCap(kNever);
   if (failure_ && !response_began_) co_await ReplyFailure();

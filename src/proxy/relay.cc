@@ -149,10 +149,13 @@ void Exchange::EndUpload(Upload how) {
         client_.deadline.Set(sent_at_ + ResponseTimeout());
       }
       return;
-    case Upload::kClientGone:
     case Upload::kClientTimeout:
-    case Upload::kRefused:
     case Upload::kBackendStalled:
+      // An answer that is on its way already has its own deadlines, and does not need the rest of the request.
+      if (status_ == 0) client_.token.Cancel(rt::CancelReason::kFinished);
+      return;
+    case Upload::kClientGone:
+    case Upload::kRefused:
       client_.token.Cancel(rt::CancelReason::kFinished);
       return;
     case Upload::kRunning:
@@ -211,7 +214,7 @@ bool Exchange::PrepareResponse() {
   }
   status_ = head.status;
   ObserveLatency();
-  backend_keeps_ = head.keep_alive;
+  backend_keeps_ = head.keep_alive && !backend_broke_;
   backend_->set_keepalive_hint(static_cast<int>(std::min<int64_t>(head.keepalive_timeout_s, 86400)));
   http::ForwardResponse options;
   options.framing = http::ResponseFraming(head, minor_version_);

@@ -37,9 +37,9 @@ class CancelToken {
   CancelToken& operator=(const CancelToken&) = delete;
 
   // Asks the engine to end what is linked and makes every later wait fail at once; resumes nobody inline.
-  // The first reason stays.
+  // The first reason stays, but a final one takes the place of one that may pass.
   void Cancel(CancelReason reason) {
-    if (reason_ != CancelReason::kNone) return;
+    if (reason_ != CancelReason::kNone && (!Passing(reason_) || Passing(reason))) return;
     reason_ = reason;
     waits_.ForEach([this](Cancelable& wait) {
       // What waits for an event of our own, and not for the kernel, has no op in flight: its end is posted.
@@ -55,14 +55,16 @@ class CancelToken {
   // After a deadline, or when its other half made it pointless, the flow may go on, say to answer 504. The
   // other reasons are final.
   void ClearPassing() {
-    if (reason_ == CancelReason::kDeadline || reason_ == CancelReason::kFinished) {
-      reason_ = CancelReason::kNone;
-    }
+    if (Passing(reason_)) reason_ = CancelReason::kNone;
   }
 
   void Link(Cancelable& wait) { waits_.PushBack(wait); }
 
  private:
+  static bool Passing(CancelReason reason) {
+    return reason == CancelReason::kDeadline || reason == CancelReason::kFinished;
+  }
+
   io::Engine& engine_;
   CancelReason reason_ = CancelReason::kNone;
   IntrusiveList<Cancelable, CancelTag> waits_;
