@@ -90,6 +90,39 @@ TEST_F(ProxyCase, AnEarlyAnswerStopsALongUploadWithoutLeavingAReceiveBehind) {
   }
 }
 
+TEST_F(ProxyCase, ARequestIsRepeatedOnlyWithAllOfItsBody) {
+  // The answer that asks for a retry comes while the upload is about to pass what may be held of it.
+  tune_ = [](config::Config& config) { config.upstreams[0].retries.on.status_503 = true; };
+  int repeated = 0;
+  int passed_on = 0;
+  for (seed_ = 1; seed_ < 200; ++seed_) {
+    Build(2);
+    for (size_t i = 0; i < 10; ++i) {
+      RequestPlan& request = Request();
+      request.method = "PUT";
+      request.body = i % 2 == 0 ? Length(90'000) : Chunked(90'000);
+      request.piece = 4000;
+      request.pause = std::chrono::microseconds(100);
+      AnswerPlan early = request.answers[0];
+      early.status = 503;
+      early.early = true;
+      early.delay = std::chrono::microseconds(300 * i);
+      request.answers = {early, AnswerPlan()};
+      world_->AddClient({&request});
+    }
+    Finish();
+    for (const RequestPlan& request : world_->scene().requests) {
+      EXPECT_EQ(request.outcome.kind, OutcomeKind::kAnswered) << request.ToString();
+      // A second backend answers only what it got to the last byte.
+      EXPECT_TRUE(request.outcome.status == 200 || request.outcome.status == 503);
+      if (request.outcome.status == 200) EXPECT_EQ(request.wholes_at_backends, 1);
+      ++(request.outcome.status == 200 ? repeated : passed_on);
+    }
+  }
+  EXPECT_GT(repeated, 0);
+  EXPECT_GT(passed_on, 0);
+}
+
 // -- deadlines --
 
 TEST_F(ProxyCase, ABackendThatNeverAnswersIsAResponseTimeout) {

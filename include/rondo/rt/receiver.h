@@ -21,7 +21,6 @@ class Receiver : public Cancelable {
   // REQUIRES: not armed.
   ~Receiver() = default;
   void* owner() const { return owner_; }
-  void set_owner(void* owner) { owner_ = owner; }
 
   // The descriptor to receive from; before the first Arm.
   void Open(int descriptor) { fd = descriptor; }

@@ -192,7 +192,6 @@ class WorkerUpstream {
   void ServeQueue() {
     if (board_ != nullptr) ServeBoard();
   }
-  uint64_t StickyHash(const WorkerBackend& backend) const { return backend.sticky_hash; }
   // The backend of a stickiness cookie, whether or not it has room; null where it is gone.
   const WorkerBackend* FindSticky(uint64_t hash) const;
 
