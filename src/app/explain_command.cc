@@ -2,9 +2,8 @@
 
 #include <cstdio>
 
-#include "app/explain.h"
-#include "app/explain_text.h"
 #include "rondo/config/load.h"
+#include "rondo/control/explain.h"
 #include "rondo/http/field.h"
 
 namespace rondo::app {
@@ -42,7 +41,7 @@ void AddExplainOptions(CLI::App& command, ExplainArguments& arguments) {
 }
 
 int RunExplainCommand(const ExplainArguments& arguments) {
-  ExplainQuestion question;
+  control::ExplainQuestion question;
   question.url = arguments.url;
   question.method = arguments.method;
   question.listener = arguments.listener;
@@ -68,11 +67,11 @@ int RunExplainCommand(const ExplainArguments& arguments) {
     }
     return kFailed;
   }
-  const ExplainResult result = Explain(*loaded.config, question);
+  const control::ExplainResult result = control::Explain(*loaded.config, question);
   if (!result.explanation) return BadUsage(result.problem);
   const std::string text = arguments.output == "json"
-                               ? ExplanationJson(*result.explanation, arguments.file)
-                               : ExplanationText(*result.explanation, arguments.file);
+                               ? control::ExplanationJson(*result.explanation, arguments.file)
+                               : control::ExplanationText(*result.explanation, arguments.file);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return result.explanation->answered() ? kOk : kFailed;
 }

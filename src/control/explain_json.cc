@@ -1,80 +1,37 @@
 #include <string_view>
 
-#include "app/echo_text.h"
-#include "app/explain_text.h"
+#include "control/json_writer.h"
+#include "rondo/control/explain.h"
 
-namespace rondo::app {
+namespace rondo::control {
 namespace {
 
-// Writes the commas between what is inside of objects and arrays.
-class Json {
- public:
-  Json& Key(std::string_view name) {
-    Value([&] { AppendJsonString(&out_, name); });
-    out_.push_back(':');
-    first_ = true;  // its value has no comma before it
-    return *this;
-  }
-  void Text(std::string_view text) {
-    Value([&] { AppendJsonString(&out_, text); });
-  }
-  void Number(uint64_t value) {
-    Value([&] { out_ += std::to_string(value); });
-  }
-  void Bool(bool value) {
-    Value([&] { out_ += value ? "true" : "false"; });
-  }
-  void Null() {
-    Value([&] { out_ += "null"; });
-  }
-  void Begin(char bracket) {
-    Value([&] { out_.push_back(bracket); });
-    first_ = true;
-  }
-  void End(char bracket) {
-    out_.push_back(bracket);
-    first_ = false;
-  }
-  std::string Take() { return std::move(out_); }
-
- private:
-  template <typename Write>
-  void Value(Write write) {
-    if (!first_) out_.push_back(',');
-    write();
-    first_ = false;
-  }
-
-  std::string out_;
-  bool first_ = true;
-};
-
-void OptionalText(std::string_view name, std::string_view text, Json& json) {
+void OptionalText(std::string_view name, std::string_view text, JsonWriter& json) {
   if (!text.empty()) json.Key(name).Text(text);
 }
 
-void WriteTried(const Explanation& explanation, Json& json) {
-  json.Key("routes").Begin('[');
+void WriteTried(const Explanation& explanation, JsonWriter& json) {
+  json.Key("routes").BeginArray();
   for (const route::RouteTried& tried : explanation.match.tried) {
     const config::SourceMark& where = explanation.listener->routes[tried.route].where;
-    json.Begin('{');
+    json.BeginObject();
     json.Key("route").Number(tried.route + 1);
     if (where.line > 0) json.Key("line").Number(static_cast<uint64_t>(where.line));
     json.Key("matched").Bool(tried.matched());
-    json.Key("failed").Begin('[');
+    json.Key("failed").BeginArray();
     for (const route::FailedPart& part : tried.failed) {
-      json.Begin('{');
+      json.BeginObject();
       json.Key("part").Text(route::MatchPartName(part.part));
       OptionalText("name", part.name, json);
       json.Key("wanted").Text(part.wanted);
       json.Key("found").Text(part.found);
       json.Key("message").Text(part.Sentence());
-      json.End('}');
+      json.EndObject();
     }
-    json.End(']');
-    json.End('}');
+    json.EndArray();
+    json.EndObject();
   }
-  json.End(']');
+  json.EndArray();
 }
 
 std::string_view StickyName(StickyState state) {
@@ -93,10 +50,17 @@ std::string_view StickyName(StickyState state) {
   return {};
 }
 
-void WriteUpstreams(const Explanation& explanation, Json& json) {
-  json.Key("upstreams").Begin('[');
+void WriteNow(const std::optional<BackendNow>& now, JsonWriter& json) {
+  if (!now) return;
+  json.Key("state").Text(now->state);
+  json.Key("reason").Text(now->reason);
+  json.Key("eligible").Bool(now->eligible);
+}
+
+void WriteUpstreams(const Explanation& explanation, const BackendsNow& now, JsonWriter& json) {
+  json.Key("upstreams").BeginArray();
   for (const ExplainUpstream& choice : explanation.upstreams) {
-    json.Begin('{');
+    json.BeginObject();
     json.Key("name").Text(choice.upstream->name);
     json.Key("weight").Number(choice.weight);
     json.Key("weights").Number(explanation.weights);
@@ -112,35 +76,36 @@ void WriteUpstreams(const Explanation& explanation, Json& json) {
     if (choice.sticky_backend != nullptr) {
       json.Key("sticky_backend").Text(choice.sticky_backend->id);
     }
-    json.Key("backends").Begin('[');
+    json.Key("backends").BeginArray();
     for (const config::Backend& backend : choice.upstream->backends) {
-      json.Begin('{');
+      json.BeginObject();
       json.Key("id").Text(backend.id);
       json.Key("address").Text(backend.address.ToString());
       json.Key("weight").Number(backend.weight);
       json.Key("backup").Bool(backend.backup);
       json.Key("max_connections").Number(backend.max_connections);
-      json.End('}');
+      if (now != nullptr) WriteNow(now(choice.upstream->name, backend.id), json);
+      json.EndObject();
     }
-    json.End(']');
-    json.End('}');
+    json.EndArray();
+    json.EndObject();
   }
-  json.End(']');
+  json.EndArray();
 }
 
-void WriteEdits(std::string_view name, const http::HeaderEdits& edits, Json& json) {
+void WriteEdits(std::string_view name, const http::HeaderEdits& edits, JsonWriter& json) {
   if (edits.set.empty() && edits.remove.empty()) return;
-  json.Key(name).Begin('{');
-  json.Key("set").Begin('{');
+  json.Key(name).BeginObject();
+  json.Key("set").BeginObject();
   for (const auto& [field, value] : edits.set) json.Key(field).Text(value);
-  json.End('}');
-  json.Key("remove").Begin('[');
+  json.EndObject();
+  json.Key("remove").BeginArray();
   for (const std::string& field : edits.remove) json.Text(field);
-  json.End(']');
-  json.End('}');
+  json.EndArray();
+  json.EndObject();
 }
 
-void WriteAction(const Explanation& explanation, Json& json) {
+void WriteAction(const Explanation& explanation, JsonWriter& json) {
   if (explanation.refusal) {
     json.Key("action").Text("refuse");
     json.Key("status").Number(static_cast<uint64_t>(explanation.refusal.status));
@@ -167,17 +132,19 @@ void WriteAction(const Explanation& explanation, Json& json) {
 
 }  // namespace
 
-std::string ExplanationJson(const Explanation& explanation, const std::string& file) {
-  Json json;
-  json.Begin('{');
+std::string ExplanationJson(const Explanation& explanation, const std::string& file,
+                            const BackendsNow& now) {
+  std::string out;
+  JsonWriter json(out);
+  json.BeginObject();
   json.Key("file").Text(file);
-  json.Key("request").Begin('{');
+  json.Key("request").BeginObject();
   json.Key("method").Text(explanation.method);
   json.Key("host").Text(explanation.host);
   json.Key("target").Text(explanation.target);
   OptionalText("path", explanation.normalised_path, json);
   if (explanation.client) json.Key("client").Text(explanation.client->ToString());
-  json.End('}');
+  json.EndObject();
   json.Key("listener").Text(explanation.listener->name);
   json.Key("route");
   if (explanation.route != nullptr) {
@@ -187,9 +154,10 @@ std::string ExplanationJson(const Explanation& explanation, const std::string& f
   }
   WriteAction(explanation, json);
   WriteTried(explanation, json);
-  WriteUpstreams(explanation, json);
-  json.End('}');
-  return json.Take() + "\n";
+  WriteUpstreams(explanation, now, json);
+  json.EndObject();
+  out.push_back('\n');
+  return out;
 }
 
-}  // namespace rondo::app
+}  // namespace rondo::control

@@ -1,9 +1,9 @@
-#include "app/explain.h"
+#include "rondo/control/explain.h"
 
 #include <algorithm>
 #include <string_view>
 
-#include "app/explain_request.h"
+#include "control/explain_request.h"
 #include "rondo/balance/stable_hash.h"
 #include "rondo/base/check.h"
 #include "rondo/http/forwarding.h"
@@ -14,7 +14,7 @@
 #include "rondo/route/router.h"
 #include "rondo/route/weighted_split.h"
 
-namespace rondo::app {
+namespace rondo::control {
 namespace {
 
 std::string Names(const std::vector<config::Listener>& listeners) {
@@ -258,4 +258,4 @@ ExplainResult Explain(const config::Config& config, const ExplainQuestion& quest
   return result;
 }
 
-}  // namespace rondo::app
+}  // namespace rondo::control

@@ -5,10 +5,10 @@
 #include <optional>
 #include <string>
 
-#include "app/explain.h"
+#include "rondo/control/explain.h"
 #include "rondo/base/address.h"
 
-namespace rondo::app {
+namespace rondo::control {
 
 struct ExplainUrl {
   bool websocket = false;
@@ -25,4 +25,4 @@ std::optional<ExplainUrl> ParseExplainUrl(const std::string& url, std::string& p
 std::optional<std::string> MakeExplainHead(const ExplainQuestion& question, const ExplainUrl& url,
                                            std::string& problem);
 
-}  // namespace rondo::app
+}  // namespace rondo::control

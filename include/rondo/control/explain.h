@@ -1,9 +1,11 @@
-// `rondo explain`: what becomes of a request under a configuration, without running it.
+// `rondo explain` and GET /v1/explain: what becomes of a request under a configuration, without sending it.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,7 +14,7 @@
 #include "rondo/http/message.h"
 #include "rondo/route/explain.h"
 
-namespace rondo::app {
+namespace rondo::control {
 
 // The request that is asked about.
 struct ExplainQuestion {
@@ -79,4 +81,20 @@ struct ExplainResult {
 // The explanation points into `config`.
 ExplainResult Explain(const config::Config& config, const ExplainQuestion& question);
 
-}  // namespace rondo::app
+// What only a running process knows of a backend.
+struct BackendNow {
+  std::string state;  // "up", "down", ...
+  std::string reason;
+  bool eligible = false;  // takes new requests
+};
+using BackendsNow = std::function<std::optional<BackendNow>(const std::string& upstream,
+                                                            const std::string& backend_id)>;
+
+// In words. `file` is the configuration's, for the places of routes; without `now` nothing is said of states.
+std::string ExplanationText(const Explanation& explanation, const std::string& file,
+                            const BackendsNow& now = nullptr);
+// One line, with a line feed.
+std::string ExplanationJson(const Explanation& explanation, const std::string& file,
+                            const BackendsNow& now = nullptr);
+
+}  // namespace rondo::control

@@ -1,11 +1,11 @@
-#include "app/explain_text.h"
+#include "rondo/control/explain.h"
 
 #include <chrono>
 #include <string_view>
 
 #include "rondo/http/local_reply.h"
 
-namespace rondo::app {
+namespace rondo::control {
 namespace {
 
 std::string Number(uint64_t value) { return std::to_string(value); }
@@ -112,7 +112,15 @@ std::string StickyText(const ExplainUpstream& choice) {
   return {};
 }
 
-void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice, Text& text) {
+std::string StateText(const std::optional<BackendNow>& now) {
+  if (!now) return "; gone";
+  std::string words = "; " + now->state;
+  if (!now->reason.empty()) words += " (" + now->reason + ")";
+  return words + (now->eligible ? ", takes requests" : ", takes no new requests");
+}
+
+void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice,
+                   const BackendsNow& now, Text& text) {
   const config::Upstream& upstream = *choice.upstream;
   text.Gap();
   std::string line = "upstream " + upstream.name;
@@ -133,6 +141,7 @@ void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice
       words += ", at most " + Number(backend.max_connections) + " connections";
     }
     if (backend.backup) words += ", backup: only while no other is available";
+    if (now != nullptr) words += StateText(now(upstream.name, backend.id));
     text.Pair("backend", words);
   }
 }
@@ -146,7 +155,7 @@ std::string ForwardedText(const Explanation& explanation) {
   return "forwarded to one of these upstreams: " + explanation.split_by + " decides";
 }
 
-void WriteAnswer(const Explanation& explanation, Text& text) {
+void WriteAnswer(const Explanation& explanation, const BackendsNow& now, Text& text) {
   text.Gap();
   if (explanation.refusal) {
     const http::Refusal& refusal = explanation.refusal;
@@ -172,18 +181,19 @@ void WriteAnswer(const Explanation& explanation, Text& text) {
   if (route.timeout) text.Pair("timeout", Seconds(*route.timeout) + " for the response's head");
   if (route.timeout_total) text.Pair("timeout_total", Seconds(*route.timeout_total));
   for (const ExplainUpstream& choice : explanation.upstreams) {
-    WriteUpstream(explanation, choice, text);
+    WriteUpstream(explanation, choice, now, text);
   }
 }
 
 }  // namespace
 
-std::string ExplanationText(const Explanation& explanation, const std::string& file) {
+std::string ExplanationText(const Explanation& explanation, const std::string& file,
+                            const BackendsNow& now) {
   Text text;
   WriteRequest(explanation, text);
   WriteRoutes(explanation, file, text);
-  WriteAnswer(explanation, text);
+  WriteAnswer(explanation, now, text);
   return text.Take();
 }
 
-}  // namespace rondo::app
+}  // namespace rondo::control

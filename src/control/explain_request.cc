@@ -1,4 +1,4 @@
-#include "app/explain_request.h"
+#include "control/explain_request.h"
 
 #include <charconv>
 #include <string_view>
@@ -6,7 +6,7 @@
 #include "rondo/http/field.h"
 #include "rondo/http/header_edits.h"
 
-namespace rondo::app {
+namespace rondo::control {
 namespace {
 
 struct Scheme {
@@ -105,4 +105,4 @@ std::optional<std::string> MakeExplainHead(const ExplainQuestion& question, cons
   return head + "\r\n";
 }
 
-}  // namespace rondo::app
+}  // namespace rondo::control
