@@ -1,0 +1,68 @@
+// How the cluster shows its upstreams and backends to others on the control thread: values to read, changed by the
+// cluster alone.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rondo/base/time.h"
+#include "rondo/config/config.h"
+#include "rondo/health/machine.h"
+#include "rondo/upstream/snapshot.h"
+
+namespace rondo::control {
+
+// Where a backend or an upstream comes from. A file's or DNS's backend that the API changed keeps its source.
+enum class Origin : uint8_t { kConfig, kApi, kDns, kFile };
+std::string_view OriginName(Origin origin);  // "config", "api", "dns", "file"
+
+// A drain's steps; each but kDrained goes on to the next by itself.
+enum class DrainStep : uint8_t {
+  kNone,
+  kAnnounced,  // published; some worker has not acknowledged it yet
+  kWaiting,    // no new request reaches it (but sticky ones); those in flight go on
+  kCutting,    // drained; workers end what is left of it
+  kDrained,    // done, and it stays listed
+  kLeaving,    // taken out; some worker has not acknowledged that yet
+};
+
+struct BackendView {
+  // Unique in its upstream. What leaves while another with its id has come is shown as "ID@ADDRESS".
+  std::string id;
+  config::Backend settings;
+  std::shared_ptr<upstream::BackendShared> shared;
+  health::Machine machine;
+  Origin origin = Origin::kConfig;
+  bool changed = false;   // by the API, otherwise than by having added it
+  bool removing = false;  // it goes once it is drained
+  DrainStep drain_step = DrainStep::kNone;
+  Instant drain_since{};
+  Instant drain_until{};
+  uint64_t serial() const { return shared->serial; }
+};
+
+struct UpstreamView {
+  // With `backends` as they are published: those leaving are at the end.
+  config::Upstream settings;
+  Origin origin = Origin::kConfig;  // kConfig or kApi
+  bool changed = false;             // the file's, replaced or with entries of the API
+  bool expecting = false;           // a source has not answered for the first time yet
+  bool removing = false;            // deleted; goes with its last backend
+  std::shared_ptr<upstream::UpstreamShared> shared;
+  std::vector<std::unique_ptr<BackendView>> backends;  // in the order of settings.backends
+};
+
+struct DrainProgress {
+  DrainStep step = DrainStep::kNone;
+  uint32_t in_flight = 0;       // requests and tunnels
+  Duration left{0};             // until what is left is cut; 0 once it is drained
+  bool sticky = false;          // requests with its cookie still reach it
+  bool removing = false;
+  bool done() const { return step == DrainStep::kDrained; }
+};
+
+}  // namespace rondo::control
