@@ -17,7 +17,8 @@ namespace rondo::config {
 struct Error {
   int line = 0;
   int col = 0;
-  std::string message;  // what is wrong, and what would be right
+  std::string message;     // what is wrong, and what would be right
+  std::string field = {};  // in JSON (edit.h): "backends[2].weight"; empty in files
   friend bool operator==(const Error&, const Error&) = default;
 };
 
@@ -42,10 +43,17 @@ LoadResult Parse(std::string_view text, const std::string& file_name,
                  const Environment& environment);
 
 // `rondo run --listen :8080 --backend 127.0.0.1:3001`: one listener and one upstream, both named
-// "default", and a route that sends every request, WebSockets too, there. An empty `balance` means
-// round_robin. Errors name the argument.
-LoadResult BuildQuick(const std::vector<std::string>& listen,
-                      const std::vector<std::string>& backends, std::string_view balance);
+// "default", and a route that sends every request, WebSockets too, there. Backends may be host
+// names. An empty `balance` means round_robin. `admin` is an address or "off"; empty means the
+// default address, where it is free (Config::admin_optional). The token comes from the variable
+// RONDO_ADMIN_TOKEN. Errors name the argument.
+struct QuickArguments {
+  std::vector<std::string> listen;
+  std::vector<std::string> backends;
+  std::string balance = {};
+  std::string admin = {};
+};
+LoadResult BuildQuick(const QuickArguments& arguments, const Environment& environment);
 
 // "rondo.yaml:3:5: message"; without the numbers where the error has no place.
 std::string FormatError(std::string_view file_name, const Error& error);

@@ -1,0 +1,75 @@
+// Parts of a configuration that come by themselves: what the admin API is sent, and watched files
+// of backends. The same keys and checks as in the configuration file. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rondo/config/config.h"
+#include "rondo/config/load.h"
+
+namespace rondo::config {
+
+// Either a value or at least one error. In JSON errors have no line and column but `field`, such as
+// "backends[2].weight".
+template <class T>
+struct Parsed {
+  std::optional<T> value = {};
+  std::vector<Error> errors = {};
+};
+
+// JSON is taken as it is written: no ${NAME}, no merging by `<<`; numbers and booleans are not in
+// quotes, and text is. A null is as if the key were left out. Text that is no JSON, or nested too
+// deep, or with a key twice, is an error like any other; nothing throws.
+
+// The body of POST .../backends, and what WriteBackendJson writes. Its address is a literal one: a
+// host name is refused, since its backend comes and goes with the name (it belongs in the
+// upstream).
+Parsed<Backend> ParseBackendJson(std::string_view text);
+
+// The body of PUT .../backends: {"backends": [...]}, of addresses or of maps as above.
+Parsed<std::vector<Backend>> ParseBackendsJson(std::string_view text);
+
+// The body of PATCH .../backends/{b}: at least one of its keys.
+enum class WantedState : uint8_t { kUp, kDraining, kMaintenance };
+struct BackendPatch {
+  std::optional<uint32_t> weight = {};
+  std::optional<uint32_t> max_connections = {};
+  std::optional<bool> backup = {};
+  std::optional<WantedState> state = {};  // "up", "draining" or "maintenance"
+  friend bool operator==(const BackendPatch&, const BackendPatch&) = default;
+};
+Parsed<BackendPatch> ParseBackendPatchJson(std::string_view text);
+
+// The body of PUT /v1/upstreams/{name}, and what WriteUpstreamJson writes. Relative paths are
+// resolved against `file_name`, as in the configuration file of that name.
+Parsed<Upstream> ParseUpstreamJson(std::string_view name, std::string_view text,
+                                   const std::string& file_name);
+
+// A whole configuration in JSON, and what WriteConfigJson writes: a token of kHiddenSecret is
+// accepted here alone, for KeepSecrets to replace.
+Parsed<Config> ParseConfigJson(std::string_view text, const std::string& file_name);
+
+// What stands in the place of secrets that are not shown.
+inline constexpr std::string_view kHiddenSecret = "***";
+// Puts the secrets of `current` where `config` has kHiddenSecret. False where there are none.
+bool KeepSecrets(const Config& current, Config& config);
+
+// The content of a `{file: backends.yaml}`: a list (YAML, or the JSON that is YAML) of addresses
+// and host names, plain or as maps with id, weight, backup and max_connections; with ${NAME}. An
+// empty text is no list; `[]` is. All sources are of kind kName.
+struct BackendList {
+  std::vector<Backend> backends = {};
+  std::vector<BackendSource> sources = {};
+  friend bool operator==(const BackendList&, const BackendList&) = default;
+};
+Parsed<BackendList> ParseBackendsFile(std::string_view text, const std::string& file_name,
+                                      const Environment& environment);
+
+// One line for people: "`weight` is ...", with the field or the place in front where there is one.
+std::string FormatFieldError(const Error& error);
+
+}  // namespace rondo::config
