@@ -1,5 +1,6 @@
-// How many requests may be repeated: a share of the recent ones, so that retries never multiply the load on
-// backends that are already failing, but at least a few a second, so that rare failures are always covered.
+// How many requests may be repeated: a share of the recent ones, so that retries never multiply the
+// load on backends that are already failing, but at least a few a second, so that rare failures are
+// always covered.
 #pragma once
 
 #include <array>
@@ -22,12 +23,15 @@ class RetryFloor {
   std::atomic<uint64_t> second_and_count_{0};
 };
 
-// One worker's share of it: retries allowed as a percentage of the requests of the last ten seconds.
+// One worker's share of it: retries allowed as a percentage of the requests of the last ten
+// seconds.
 class RetryBudget {
  public:
   explicit RetryBudget(uint32_t percent) : percent_(percent) {}
+  void set_percent(uint32_t percent) { percent_ = percent; }
   void OnRequest(Instant now) { ++SlotOf(now).requests; }
-  // Whether one more retry fits; counts it where it does. `floor` is asked when the share is used up.
+  // Whether one more retry fits; counts it where it does. `floor` is asked when the share is used
+  // up.
   bool TryRetry(Instant now, RetryFloor& floor);
 
  private:

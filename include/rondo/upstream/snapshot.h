@@ -1,45 +1,44 @@
-// What the workers see of the configuration: built whole by the control thread, never changed after, and
-// published as one pointer. Only the counters in BackendShared and UpstreamShared move.
+// What the workers see of the configuration: built whole by the control thread, never changed
+// after, and published as one pointer. What a change does not touch is the same object in the next
+// snapshot.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "rondo/balance/latency.h"
 #include "rondo/config/config.h"
 #include "rondo/http/header_edits.h"
 #include "rondo/http/sticky.h"
 #include "rondo/route/router.h"
 #include "rondo/route/weighted_split.h"
-#include "rondo/upstream/retry_budget.h"
-#include "rondo/upstream/wait_board.h"
+#include "rondo/upstream/shared.h"
 
 namespace rondo::upstream {
 
-// What all workers share about one backend. Lives as long as a snapshot lists it or a lease holds it.
-struct alignas(64) BackendShared {
-  explicit BackendShared(const config::Backend& backend) : settings(backend) {}
-  // Requests and tunnels in flight over all workers. Relaxed: a count to compare, it guards no data.
-  std::atomic<uint32_t> in_flight{0};
-  // How long it takes to answer; kept only where the balance asks for it.
-  balance::LatencyCell latency;
-  alignas(64) const config::Backend settings;
+struct UpstreamConfig {
+  // settings.backends is the effective list: the file's, the API's and discovered ones.
+  // `backends_in_order` is parallel to it.
+  UpstreamConfig(const config::Upstream& upstream, std::shared_ptr<UpstreamShared> upstream_shared,
+                 std::vector<std::shared_ptr<BackendShared>> backends_in_order);
+  // Without a control thread: all new, all up, nobody to report to. `workers` share it, at the
+  // most.
+  UpstreamConfig(const config::Upstream& upstream, size_t workers);
+
+  const config::Upstream settings;
+  const std::shared_ptr<UpstreamShared> shared;
+  const std::vector<std::shared_ptr<BackendShared>> backends;  // in the order of settings.backends
+  const http::StickyCookie sticky_cookie;                      // where settings.sticky
 };
 
-struct UpstreamConfig {
-  // `workers` share it, at the most.
-  UpstreamConfig(const config::Upstream& upstream, size_t workers);
-  const config::Upstream settings;
-  std::vector<std::shared_ptr<BackendShared>> backends;  // in the order of settings.backends
-  mutable RetryFloor retry_floor;
-  http::StickyCookie sticky_cookie;  // where settings.sticky
-  // Where any backend has max_connections; else null.
-  std::unique_ptr<WaitBoard> board;
-};
+// `previous`, where it says exactly the same (null: never), else a new one. Places in the file do
+// not count.
+std::shared_ptr<const UpstreamConfig> ReuseOrMake(
+    const std::shared_ptr<const UpstreamConfig>& previous, const config::Upstream& upstream,
+    std::shared_ptr<UpstreamShared> shared, std::vector<std::shared_ptr<BackendShared>> backends);
 
 // What a route does, ready for use.
 struct RouteAction {
@@ -52,20 +51,51 @@ struct RouteAction {
 
 // One listener with its routes compiled.
 struct ListenerSnapshot {
-  ListenerSnapshot(const config::Listener& listener, const std::vector<config::Upstream>& upstreams);
+  // `upstream_names` in the order of Snapshot::upstreams; the routes name no other.
+  ListenerSnapshot(const config::Listener& listener, uint32_t slot_number,
+                   std::span<const std::string_view> upstream_names);
   const config::Listener settings;
+  // The same for a listener's name in all snapshots of a process; never another listener's.
+  const uint32_t slot;
   route::Router router;
   std::vector<RouteAction> actions;  // one for each route
   static constexpr size_t kNoUpstream = SIZE_MAX;
 };
 
-struct Snapshot {
-  // `workers`: at most so many will use it.
-  Snapshot(uint64_t revision_number, const config::Config& checked_config, size_t workers = 64);
-  const uint64_t revision;
-  const config::Config config;
-  std::vector<ListenerSnapshot> listeners;
+// What control makes a snapshot from.
+struct SnapshotParts {
+  uint64_t revision = 0;
+  // Process-wide values and listeners; its list of upstreams is not looked at.
+  const config::Config* config = nullptr;
+  // All upstreams; those that did not change are the objects of the previous snapshot.
   std::vector<std::shared_ptr<const UpstreamConfig>> upstreams;
+};
+
+struct Snapshot {
+  // Listeners that are as in `previous`, and whose upstreams have kept their indices, are the same
+  // objects. REQUIRES: routes name upstreams that are there.
+  Snapshot(SnapshotParts parts, const Snapshot* previous);
+  // Without a control thread (tests, benches): every backend is up. `workers`: at most so many will
+  // use it.
+  Snapshot(uint64_t revision_number, const config::Config& checked_config, size_t workers = 64);
+
+  // The listener of this slot, or null where it is gone.
+  const ListenerSnapshot* FindListener(uint32_t slot) const {
+    return slot < by_slot_.size() ? by_slot_[slot] : nullptr;
+  }
+  // Index in `upstreams`, or SIZE_MAX.
+  size_t FindUpstream(std::string_view name) const;
+
+  const uint64_t revision;
+  // Process-wide values (timeouts, limits, logging). Its lists of listeners and upstreams are
+  // empty: see below.
+  const config::Config config;
+  const std::vector<std::shared_ptr<const UpstreamConfig>> upstreams;
+  std::vector<std::shared_ptr<const ListenerSnapshot>> listeners;  // in the file's order
+
+ private:
+  void AddListeners(const std::vector<config::Listener>& settings, const Snapshot* previous);
+  std::vector<const ListenerSnapshot*> by_slot_;
 };
 
 }  // namespace rondo::upstream

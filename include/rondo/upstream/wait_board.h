@@ -1,13 +1,13 @@
-// Which workers have requests waiting for a place at a backend: a place that one worker frees may be wanted on
-// another. Shared by all workers of an upstream that has limits.
+// Which workers have requests waiting for a place at a backend: a place that one worker frees may
+// be wanted on another. Shared by all workers of an upstream that has limits.
 //
-// No wake-up is lost, because both sides order their two steps the same way (sequentially consistent): who waits
-// registers first and looks for a free place after; who frees a place does that first and looks for waiters
-// after. Whoever of the two comes second sees the other.
+// No wake-up is lost, because both sides order their two steps the same way (sequentially
+// consistent): who waits registers first and looks for a free place after; who frees a place does
+// that first and looks for waiters after. Whoever of the two comes second sees the other.
 //
-// Order: the worker whose first waiter has waited longest is woken, and new requests queue behind whoever waits.
-// So requests leave in the order they came, but for those that reach different workers within the time that
-// it takes to wake one.
+// Order: the worker whose first waiter has waited longest is woken, and new requests queue behind
+// whoever waits. So requests leave in the order they came, but for those that reach different
+// workers within the time that it takes to wake one.
 #pragma once
 
 #include <atomic>
@@ -23,14 +23,15 @@ class WaitBoard {
  public:
   enum class Poke : uint8_t {
     kNone,
-    kCheck,  // another worker could not use the free place: perhaps this one can
-    kFreed,  // a place became free
+    kCheck,    // another worker could not use the free place: perhaps this one can
+    kFreed,    // a place became free
+    kChanged,  // all there is to pick from may have changed: look at everybody who waits
   };
 
   explicit WaitBoard(size_t workers);
 
-  // The worker takes part from now on; `engine` is woken when others poke it. It must stay until no other
-  // worker of the process runs any more.
+  // The worker takes part from now on; `engine` is woken when others poke it. It must stay until no
+  // other worker of the process runs any more.
   void Join(size_t worker, io::Engine& engine);
 
   // One more waiter; false where `limit` already wait. Any worker.
@@ -46,6 +47,13 @@ class WaitBoard {
   void PokeOldest(size_t self);
   // Pokes all other workers that have waiters to look once, without passing it on.
   void PokeOthers(size_t self);
+  // Pokes all workers that have waiters, with kChanged: states, members or limits are other than
+  // before. Any thread.
+  void PokeAll();
+  // Whether Take would say anything. That worker.
+  bool poked(size_t worker) const {
+    return slots_[worker].poked.load(std::memory_order_relaxed) != Poke::kNone;
+  }
   // What this worker was poked for since the last call.
   Poke Take(size_t worker);
 

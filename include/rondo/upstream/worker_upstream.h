@@ -1,89 +1,29 @@
-// One worker's view of one upstream: it picks backends, holds their idle connections and counts retries.
-// Owned by the worker, used on its thread only.
+// One worker's view of one upstream: it picks backends, holds their idle connections and counts
+// retries. Owned by the worker, used on its thread only.
+//
+// The backends that may be picked now (the eligible view) are those whose state and weight say so.
+// The view is made anew at the next pick after UpstreamShared::generation moved or a step of
+// somebody's slow start is due, and by Adopt; otherwise a pick costs one look at the generation.
+// Which backends there are at all changes only by Adopt.
 #pragma once
 
-#include <cstdint>
 #include <cerrno>
 #include <coroutine>
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-
 #include "rondo/balance/policy.h"
 #include "rondo/base/intrusive_list.h"
-#include "rondo/io/socket_address.h"
-#include "rondo/rt/receiver.h"
-#include "rondo/rt/sender.h"
 #include "rondo/rt/task.h"
+#include "rondo/upstream/backend_connection.h"
+#include "rondo/upstream/pick_state.h"
 #include "rondo/upstream/snapshot.h"
+#include "rondo/upstream/worker_backend.h"
 
 namespace rondo::upstream {
-
-class WorkerUpstream;
-class BackendConnection;
-
-// A backend as one worker has it.
-struct WorkerBackend {
-  WorkerUpstream* upstream = nullptr;
-  std::shared_ptr<BackendShared> shared;
-  io::RawAddress address;
-  size_t member = 0;  // index in its policy
-  uint32_t max_in_flight = 0;  // 0: no limit
-  uint64_t sticky_hash = 0;    // what its stickiness cookie carries
-  bool backup = false;
-  IntrusiveList<BackendConnection> idle;  // most recently used first
-  size_t idle_count = 0;
-};
-
-// What a request has tried so far.
-struct PickState {
-  balance::Tried primary;
-  balance::Tried backup;
-  balance::Tried primary_refused;  // the part of the above that would not even take a connection
-  balance::Tried backup_refused;
-};
-
-// A request's place at a backend: counted in flight from the pick to the end of the answer.
-class Lease {
- public:
-  Lease() = default;
-  Lease(Lease&& other) noexcept : backend_(std::exchange(other.backend_, nullptr)) {}
-  Lease& operator=(Lease&& other) noexcept {
-    if (this != &other) {
-      Reset();
-      backend_ = std::exchange(other.backend_, nullptr);
-    }
-    return *this;
-  }
-  ~Lease() { Reset(); }
-  // Takes a place; an empty lease where the backend is at its max_connections.
-  static Lease Take(WorkerBackend& backend);
-  void Reset() {
-    if (backend_ == nullptr) return;
-    WorkerBackend& backend = *std::exchange(backend_, nullptr);
-    if (backend.max_in_flight == 0) {
-      backend.shared->in_flight.fetch_sub(1, std::memory_order_relaxed);
-    } else {
-      GiveBack(backend);
-    }
-  }
-  WorkerBackend* backend() const { return backend_; }
-  explicit operator bool() const { return backend_ != nullptr; }
-
- private:
-  explicit Lease(WorkerBackend& backend) : backend_(&backend) {}
-  static void GiveBack(WorkerBackend& backend);
-  WorkerBackend* backend_ = nullptr;
-};
-
-// What a request tells about where it wants to go.
-struct PickKey {
-  uint64_t hash = 0;                  // what ip_hash or consistent_hash hash
-  std::optional<uint64_t> sticky;     // from its stickiness cookie
-};
 
 // A request that waits in the queue: linked into its worker's list, resumed by a posted completion.
 class QueueWait : public rt::Cancelable, public ListHook<QueueWait> {
@@ -102,78 +42,58 @@ class QueueWait : public rt::Cancelable, public ListHook<QueueWait> {
   PickState* state_ = nullptr;
 };
 
-// A connection to a backend: leased to an exchange or idle in the pool. Made by WorkerUpstream, which frees
-// it once its last op has completed.
-class BackendConnection : public ListHook<> {
- public:
-  rt::Receiver receiver;
-  rt::Sender sender;
-  // Whether it has served a request before: then a silent close is the normal race, not a failure.
-  bool reused() const { return requests_ > 1; }
-  // What the backend said in `Keep-Alive: timeout=`; -1: nothing.
-  void set_keepalive_hint(int seconds) { keepalive_hint_s_ = seconds; }
-  WorkerBackend& backend() { return backend_; }
-  int fd() const { return fd_; }
-
- private:
-  friend class WorkerUpstream;
-  BackendConnection(WorkerBackend& backend, int fd, io::Engine& engine, Instant now);
-
-  WorkerBackend& backend_;
-  struct IdleTimer : io::Timer {
-    IdleTimer(Fire fire, BackendConnection& of) : io::Timer(fire), connection(of) {}
-    BackendConnection& connection;
-  };
-  IdleTimer idle_timer_;
-  Instant opened_at_;
-  Instant idle_since_{};
-  int fd_;
-  uint32_t requests_ = 0;
-  int keepalive_hint_s_ = -1;
-  bool idle_ = false;
-};
-
-// What came of a connection attempt.
-struct ConnectResult {
-  BackendConnection* connection = nullptr;
-  int error = 0;  // errno; ECANCELED: the token
-};
-
 class WorkerUpstream {
  public:
   // `worker` of `workers`: the pool's bound is shared out, and starting points differ.
   WorkerUpstream(rt::Loop& loop, std::shared_ptr<const UpstreamConfig> config, size_t worker,
                  size_t workers, uint64_t seed);
-  ~WorkerUpstream();  // no connection may be left
+  ~WorkerUpstream();  // REQUIRES: done(), or nothing of it in use
 
+  // -- configuration --
+  // The configuration in force: it changes with Adopt, so references into it do not outlive an
+  // await.
   const config::Upstream& settings() const { return config_->settings; }
   const http::StickyCookie& sticky_cookie() const { return config_->sticky_cookie; }
+  const std::shared_ptr<const UpstreamConfig>& config() const { return config_; }
+  UpstreamShared& shared() const { return *config_->shared; }
   Freelist& frames() { return loop_.frames(); }
 
+  // Takes over the difference: backends that stay keep their connections, leases and turns, those
+  // that left finish what they have. REQUIRES: `config` is of the same UpstreamShared (where it is
+  // not, it is another upstream: Retire this one and make a new one).
+  void Adopt(std::shared_ptr<const UpstreamConfig> config);
+  // The upstream is no longer there: nothing can be picked any more, who waits gets -ENOENT, idle
+  // connections close. It must stay until done().
+  void Retire();
+  // Retired, and no UpstreamRef, lease, connection or BackendRef is left: it may be destroyed.
+  bool done() const {
+    return retired_ && users_ == 0 && connections_ == 0 && retired_backends_.empty();
+  }
+  // UpstreamRefs.
+  size_t users() const { return users_; }
+
+  // -- picking --
   enum class Acquired : uint8_t {
     kLease,
-    kFull,  // every backend that is left is at its max_connections, or others wait already
+    kFull,  // to be waited for: every backend that is left is at its max_connections, or others
+            // wait already, or none is left but some are checking or warming
     kNone,  // no backend is left to try
   };
-  // A place at the backend for this request: at that of its stickiness cookie, where that has room; else first
-  // at those not tried yet (backups only when no other has room), then at those that failed otherwise than by
-  // refusing. `state` null: nothing was tried.
+  // A place at the backend for this request: at that of its stickiness cookie, where that has room
+  // (also while it drains); else first at those not tried yet (backups only when no other has
+  // room), then at those that failed otherwise than by refusing. `state` null: nothing was tried.
   Acquired Acquire(const PickKey& key, PickState* state, Lease* lease);
 
-  // Waits for a place: 0 with a lease, -ENOSPC where the queue is full, -ECANCELED by the token.
+  // Waits for a place: 0 with a lease, -ENOSPC where the queue is full, -ENOENT where no backend is
+  // left to wait for (all went down, or the upstream was removed), -ECANCELED by the token.
   auto Wait(QueueWait& wait, const PickKey& key, PickState* state, rt::CancelToken& token) {
     struct Awaiter {
       Awaiter(WorkerUpstream& of, QueueWait& queued, rt::CancelToken& by)
           : upstream(of), wait(queued), token(by) {}
       Awaiter(const Awaiter&) = delete;
       bool await_ready() noexcept {
-        if (token.cancelled()) {
-          wait.result = -ECANCELED;
-          return true;
-        }
-        if (upstream.Enqueue(wait)) return false;
-        wait.result = -ENOSPC;
-        return true;
+        wait.result = token.cancelled() ? -ECANCELED : upstream.Enqueue(wait);
+        return wait.result != 0;
       }
       void await_suspend(std::coroutine_handle<> waiter) noexcept {
         wait.waiter_ = waiter;
@@ -188,38 +108,100 @@ class WorkerUpstream {
     wait.state_ = state;
     return Awaiter(*this, wait, token);
   }
-  // Gives free places to waiting requests, where this worker was told that there are any. Once a tick.
+  // Gives free places to waiting requests, where this worker was told that there are any. Once a
+  // tick.
   void ServeQueue() {
-    if (board_ != nullptr) ServeBoard();
+    if (board_.poked(worker_)) ServeBoard();
   }
-  // The backend of a stickiness cookie, whether or not it has room; null where it is gone.
-  const WorkerBackend* FindSticky(uint64_t hash) const;
+  // The backend of a stickiness cookie, whether or not it has room; null where it takes none.
+  const WorkerBackend* FindSticky(uint64_t hash);
 
   // `refused`: it would not take a connection.
-  static void MarkTried(PickState& state, const WorkerBackend& backend, bool refused);
+  static void MarkTried(PickState& state, const WorkerBackend& backend, bool refused) {
+    state.Add(backend.shared->serial, refused);
+  }
+  // What came of a request; control is called where it matters. Costs one look where there is
+  // nothing to report. A reused connection that ends before a byte of the answer is no failure: do
+  // not report it.
+  void Report(WorkerBackend& backend, Outcome outcome) {
+    if (outcome == Outcome::kSuccess &&
+        backend.shared->failure_run.load(std::memory_order_relaxed) == 0) {
+      return;
+    }
+    ReportSlow(backend, outcome);
+  }
 
-  // The warmest idle connection that is fit for another request, or nothing. `idle_less_than`: one that was
-  // idle longer is left alone.
+  // -- connections --
+  // The warmest idle connection that is fit for another request, or nothing. `idle_less_than`: one
+  // that was idle longer is left alone.
   BackendConnection* TakeIdle(WorkerBackend& backend, Duration idle_less_than);
   // A new connection; `token` ends the attempt.
   rt::Task<ConnectResult> Connect(WorkerBackend& backend, rt::CancelToken& token);
-  // The answer was received whole and the backend keeps the connection open: into the pool, where there is room.
+  // The answer was received whole and the backend keeps the connection open: into the pool, where
+  // there is room.
   void Release(BackendConnection& connection);
   // Ends it; its ops complete later by themselves. With `reset` the peer sees a reset.
   void Close(BackendConnection& connection, bool reset = false);
-
-  void OnRequest() { budget_.OnRequest(loop_.Now()); }
-  bool TryRetry() { return budget_.TryRetry(loop_.Now(), config_->retry_floor); }
-
-  // Hands the descriptor over to the caller, who closes it, and frees the record. REQUIRES: no op in flight.
+  // Hands the descriptor over to the caller, who closes it, and frees the record. REQUIRES: no op
+  // in flight.
   int Detach(BackendConnection& connection);
-
   // For shutting down: closes what is idle; connections still open, closing ones included.
   void CloseIdle();
   size_t connections() const { return connections_; }
   size_t idle_connections() const { return idle_connections_; }
 
+  // -- retries --
+  void OnRequest() { budget_.OnRequest(loop_.Now()); }
+  bool TryRetry() { return budget_.TryRetry(loop_.Now(), config_->shared->retry_floor); }
+
  private:
+  friend class Lease;
+  friend class QueueWait;
+  friend class UpstreamRef;
+  friend struct WorkerBackend;
+  friend void FreeIfRetired(WorkerBackend& backend);
+  class ViewBuilder;
+
+  // -- worker_view.cc --
+  void TakeConfig();
+  std::vector<std::unique_ptr<WorkerBackend>> MatchBackends();
+  void RetireBackend(std::unique_ptr<WorkerBackend> backend);
+  void FreeUnused();
+  // Makes the view anew where it is out of date; true where it was.
+  bool Refresh() {
+    if (generation_.load(std::memory_order_acquire) == seen_generation_ && loop_.Now() < next_step_)
+        [[likely]] {
+      return false;
+    }
+    MakeView();
+    return true;
+  }
+  void MakeView();
+  void Sync(PickState& state) const;
+
+  // -- worker_queue.cc --
+  Lease TryLease(const PickKey& key, PickState* state);
+  Lease TrySticky(const PickKey& key, const PickState* state, bool draining_only);
+  Lease PickLease(balance::PickContext context, PickState* state);
+  bool AnyLeft(const PickState& state) const;
+  bool AllRefused(const PickState& state) const;
+  bool AnyFree() const;
+  bool StickyOnlyFree(const PickKey& key) const;
+  bool Hopeless(const PickState* state) const;
+  int32_t Enqueue(QueueWait& wait);
+  void LeaveQueue(QueueWait& wait);
+  void PublishOldest();
+  void LeaseEnded(WorkerBackend& backend, uint32_t in_flight_before, health::State state);
+  struct Served {
+    size_t served = 0;
+    size_t refused = 0;  // by TryLease, though something was free
+  };
+  Served ServeWaiting(Instant until);
+  void ServeBoard();
+  void Dismiss();
+  void ReportSlow(WorkerBackend& backend, Outcome outcome);
+
+  // -- worker_upstream.cc --
   static void OnUnawaited(rt::Receiver& receiver);
   static void OnStopped(rt::Receiver& receiver);
   static void OnIdleTimeout(io::Timer& timer);
@@ -227,38 +209,66 @@ class WorkerUpstream {
   void Free(BackendConnection& connection);
   void LeavePool(BackendConnection& connection);
   bool Fit(const BackendConnection& connection) const;
-  friend class Lease;
-  friend class QueueWait;
-  Lease TryLease(const PickKey& key, PickState* state);
-  Lease PickLease(balance::PickContext context, PickState* state);
-  bool AnyLeft(const balance::Tried& primary, const balance::Tried& backup) const;
-  bool AnyFree() const;
-  bool Enqueue(QueueWait& wait);
-  void LeaveQueue(QueueWait& wait);
-  void PublishOldest();
-  void PlaceFreed();
-  struct Served {
-    size_t served = 0;
-    size_t refused = 0;  // by TryLease, though something was free
-  };
-  Served ServeWaiting(Instant until);
-  void ServeBoard();
 
   rt::Loop& loop_;
   std::shared_ptr<const UpstreamConfig> config_;
-  std::vector<std::unique_ptr<WorkerBackend>> backends_;
+  const std::atomic<uint64_t>& generation_;
+  WaitBoard& board_;
+  const size_t worker_;
+  const size_t workers_;
+  const uint64_t seed_;
+
+  std::vector<std::unique_ptr<WorkerBackend>> backends_;  // in the order of the configuration
+  absl::flat_hash_map<uint64_t, WorkerBackend*> by_serial_;
+  IntrusiveList<WorkerBackend, WorkerBackend> retired_backends_;
+
+  // The view.
+  uint64_t seen_generation_ = 0;
+  Instant next_step_ = kNever;  // of a slow start
+  uint64_t view_ = 0;           // its number; PickState
+  uint64_t policies_made_ = 0;
+  bool coming_ = false;  // something is checking or warming, or not resolved yet
   std::vector<WorkerBackend*> primaries_;
   std::vector<WorkerBackend*> backups_;
+  std::vector<WorkerBackend*> sticky_only_;
   std::unique_ptr<balance::Policy> primary_policy_;
   std::unique_ptr<balance::Policy> backup_policy_;
-  WaitBoard* board_;  // null where no backend has a limit
-  IntrusiveList<QueueWait, QueueWait> queue_;
   absl::flat_hash_map<uint64_t, WorkerBackend*> sticky_;  // empty without `sticky`
-  size_t worker_;
+
+  IntrusiveList<QueueWait, QueueWait> queue_;
   RetryBudget budget_;
-  size_t idle_max_;  // for each backend
+  size_t idle_max_ = 0;  // for each backend
   size_t connections_ = 0;
   size_t idle_connections_ = 0;
+  size_t users_ = 0;
+  bool retired_ = false;
+};
+
+// Keeps a WorkerUpstream while a request uses it, also when it is removed from the configuration
+// meanwhile.
+class UpstreamRef {
+ public:
+  UpstreamRef() = default;
+  explicit UpstreamRef(WorkerUpstream& upstream) : upstream_(&upstream) { ++upstream.users_; }
+  UpstreamRef(UpstreamRef&& other) noexcept : upstream_(std::exchange(other.upstream_, nullptr)) {}
+  UpstreamRef& operator=(UpstreamRef&& other) noexcept {
+    if (this != &other) {
+      Reset();
+      upstream_ = std::exchange(other.upstream_, nullptr);
+    }
+    return *this;
+  }
+  ~UpstreamRef() { Reset(); }
+  void Reset() {
+    if (upstream_ != nullptr) --std::exchange(upstream_, nullptr)->users_;
+  }
+  WorkerUpstream* get() const { return upstream_; }
+  WorkerUpstream& operator*() const { return *upstream_; }
+  WorkerUpstream* operator->() const { return upstream_; }
+  explicit operator bool() const { return upstream_ != nullptr; }
+
+ private:
+  WorkerUpstream* upstream_ = nullptr;
 };
 
 }  // namespace rondo::upstream
