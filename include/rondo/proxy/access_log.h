@@ -61,6 +61,8 @@ class AccessLog {
   AccessLog& operator=(const AccessLog&) = delete;
 
   bool enabled() const { return sink_ != nullptr; }
+  // Of lines written from now on.
+  void set_format(config::AccessLog::Format format) { format_ = format; }
   void Write(const AccessRecord& record);
   // Offers what is left; false while the sink does not take it.
   bool Flush();

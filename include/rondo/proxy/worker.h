@@ -1,6 +1,6 @@
 // One event loop with everything on it: accepts clients, reads their requests, forwards them. Shares
-// nothing with other workers but the counters in the snapshot and in ProcessCounters. All of it runs on
-// the thread that calls Tick, but for RequestDrain and RequestCancel.
+// nothing with other workers but the counters that snapshots lead to and those in ProcessCounters. All of it
+// runs on the thread that calls Tick, but for what says that it may be called from another.
 #pragma once
 
 #include <atomic>
@@ -19,25 +19,41 @@
 namespace rondo::proxy {
 
 class ClientConnection;
-class Exchange;
-class ListenerSocket;
+class Listeners;
 class Tunnel;
+class Versions;
 
 // Shared by all workers of a process.
 struct ProcessCounters {
   std::atomic<uint32_t> connections{0};  // of clients, tunnels included
 };
 
-// A listening socket of this worker; it closes it when it drains.
+// A listening socket of this worker, which closes it when it drains, when it is told to, or when the
+// listener is gone from the snapshot.
 struct ListenFd {
   int fd = -1;
-  size_t listener = 0;  // index in Snapshot::listeners
+  uint32_t slot = 0;  // of its listener: upstream::ListenerSnapshot::slot
+  uint32_t id = 0;    // by which it can be closed; the same for all workers' sockets of one address, if one likes
 };
 
 struct WorkerOptions {
   size_t index = 0;
   size_t count = 1;    // of workers
   uint64_t seed = 0;   // of request ids and starting points
+  // Rung after an acknowledgement, when an old snapshot is no longer pinned, and when the worker has finished.
+  upstream::ControlBell* bell = nullptr;
+  // Of the snapshot that it starts with.
+  uint64_t epoch = 0;
+};
+
+// A change, as control hands it to a worker.
+struct Publication {
+  // May be the one in force, where only states of backends have changed (drains begin, drained backends are
+  // let go), or only sockets. Not null.
+  std::shared_ptr<const upstream::Snapshot> snapshot;
+  uint64_t epoch = 0;  // rises with every publication
+  std::vector<ListenFd> open;   // this worker's from here on
+  std::vector<uint32_t> close;  // ids of listening sockets; unknown ones do not matter
 };
 
 class Worker {
@@ -57,8 +73,31 @@ class Worker {
   // For the simulation: when Tick has something to do at the latest.
   Instant NextDeadline() const { return loop_.wheel().NextDeadline(); }
 
-  // Stop accepting, finish what is there, and end (spec section 4). Any thread.
-  void RequestDrain() { RequestPhase(Phase::kDraining); }
+  // Control thread. One slot and no queue: what the worker has not yet taken goes into the new one. At the top
+  // of its next Tick the worker acts on it:
+  // - The snapshot is what new exchanges see; those under way keep theirs for routes and timeouts, but pick
+  //   backends by the new one. Listeners are known by their slots, so idle connections follow.
+  // - A listener that is gone: its sockets are closed, and its connections end as in a drain.
+  // - An upstream that is gone: who waits in its queue gets 503 no_backend_up.
+  // - Backends found `draining`: WebSockets get close 1001, spread over the second half of the time until
+  //   drain_until; other tunnels are cut at their moment.
+  // - Backends found `drained`: requests on them that have no answer yet get 503 with reason "drained", other
+  //   answers and tunnels are cut.
+  // - The epoch is acknowledged, and the bell rung. From then on no lease begins that was not to be had under it.
+  void Publish(std::unique_ptr<Publication> publication);
+  // Any thread: the latest epoch acted on.
+  uint64_t acknowledged() const { return acknowledged_.load(std::memory_order_acquire); }
+  // Any thread: the epoch that brought the oldest snapshot in use here. A snapshot must live, held by control,
+  // until this is larger in all workers than every epoch under which it was published: so the worker never
+  // frees one.
+  uint64_t oldest_pinned() const { return oldest_pinned_.load(std::memory_order_acquire); }
+
+  // Stop accepting, finish what is there, and end (spec section 4). WebSockets get close 1001, spread over the
+  // time until `until`, and other tunnels are cut then; kNever: tunnels stay until RequestCancel. Any thread.
+  void RequestDrain(Instant until = kNever) {
+    tunnels_until_.store(until.time_since_epoch().count(), std::memory_order_relaxed);
+    RequestPhase(Phase::kDraining);
+  }
   // The grace is over: cut what is left. Any thread.
   void RequestCancel() { RequestPhase(Phase::kCancelling); }
   // Drained: no connection, tunnel or op is left, and the access log is handed over.
@@ -68,18 +107,22 @@ class Worker {
   rt::Loop& loop() { return loop_; }
   io::Engine& engine() { return engine_; }
   Freelist& frames() { return loop_.frames(); }
-  const upstream::Snapshot& snapshot() const { return *snapshot_; }
-  upstream::WorkerUpstream& upstream(size_t index) { return *upstreams_[index]; }
+  // The current one; exchanges look at the one that they pin.
+  const upstream::Snapshot& snapshot() const;
+  Versions& versions() { return *versions_; }
+  Listeners& listeners() { return *listeners_; }
   AccessLog& access_log() { return access_log_; }
   Rng& rng() { return rng_; }
   rt::Scope& scope() { return scope_; }
   bool draining() const { return phase_ != Phase::kServing; }
+  // When the tunnels of a draining process have to be gone.
+  Instant tunnels_until() const { return Instant(Duration(tunnels_until_.load(std::memory_order_relaxed))); }
   const http::HeadLimits& head_limits() const { return head_limits_; }
   // An IMF-fixdate of the current second (RFC 9110 §5.6.7).
   std::string_view Date();
 
   // A descriptor that a listener accepted; this worker's from here on.
-  void Accepted(int fd, size_t listener);
+  void Accepted(int fd, uint32_t slot);
   // The connection's memory is given back and its descriptor closed. REQUIRES: no op in flight.
   void Closed(ClientConnection& connection);
   // Its descriptor went on into a tunnel; only the memory is given back, the count stays.
@@ -110,6 +153,11 @@ class Worker {
 
  private:
   enum class Phase : uint8_t { kServing, kDraining, kCancelling };
+  void TakePublication();
+  void OpenSockets(const Publication& publication);
+  void ApplySettings();
+  void LetGo();
+  void ReportPinned();
   void RequestPhase(Phase phase);
   void EnterDraining();
   void EnterCancelling();
@@ -119,19 +167,18 @@ class Worker {
 
   io::Engine& engine_;
   rt::Loop loop_;
-  std::shared_ptr<const upstream::Snapshot> snapshot_;
   ProcessCounters& counters_;
   WorkerOptions options_;
   Rng rng_;
   http::HeadLimits head_limits_;
-  std::vector<std::unique_ptr<upstream::WorkerUpstream>> upstreams_;
+  std::unique_ptr<Versions> versions_;
+  std::unique_ptr<Listeners> listeners_;
   AccessLog access_log_;
   rt::Scope scope_;
   IntrusiveList<ClientConnection> clients_;
   IntrusiveList<Tunnel> tunnels_;
   size_t client_count_ = 0;
   size_t tunnel_count_ = 0;
-  std::vector<std::unique_ptr<ListenerSocket>> listeners_;
   std::vector<char*> large_free_;
   struct MemoryTimer : io::Timer {
     MemoryTimer(Fire fire, Worker& of) : io::Timer(fire), worker(of) {}
@@ -141,6 +188,10 @@ class Worker {
   size_t buffers_peak_ = 0;  // held at once since the memory timer was last armed
   char date_[32] = {};
   int64_t date_second_ = -1;
+  std::atomic<Publication*> published_{nullptr};  // not yet taken; owned
+  std::atomic<uint64_t> acknowledged_;
+  std::atomic<uint64_t> oldest_pinned_;
+  std::atomic<int64_t> tunnels_until_{INT64_MAX};
   std::atomic<Phase> requested_{Phase::kServing};
   Phase phase_ = Phase::kServing;
   Instant log_until_ = kNever;  // once everything else has ended
