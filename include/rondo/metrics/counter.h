@@ -11,6 +11,8 @@ class Counter {
   void Add(uint64_t count = 1) {
     value_.store(value_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
   }
+  // The writer's, where counting begins anew.
+  void Clear() { value_.store(0, std::memory_order_relaxed); }
   uint64_t value() const { return value_.load(std::memory_order_relaxed); }
 
  private:
