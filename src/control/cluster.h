@@ -22,6 +22,7 @@
 #include "control/publisher.h"
 #include "control/state_file.h"
 #include "rondo/config/config.h"
+#include "rondo/config/edit.h"
 #include "rondo/config/load.h"
 #include "rondo/rt/loop.h"
 #include "rondo/rt/notice.h"
@@ -42,17 +43,11 @@ struct Result {
   bool ok() const { return status < 300; }
 };
 
-// Fields that are not set stay as they are.
-struct BackendPatch {
-  enum class State : uint8_t { kUp, kDraining, kMaintenance };
-  std::optional<uint32_t> weight;
-  std::optional<uint32_t> max_connections;
-  std::optional<bool> backup;
-  std::optional<State> state;
-};
+using config::BackendPatch;
 
 struct ClusterOptions {
   size_t workers = 1;
+  upstream::ControlBell* bell = nullptr;  // that workers ring for Poll
   std::string config_path;  // what Reload reads; empty: there is no file (a proxy in one line), and Reload says so
   config::Environment environment;  // of reloads and PUT config
 };

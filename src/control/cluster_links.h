@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "control/cluster_view.h"
 #include "rondo/config/config.h"
 
@@ -16,12 +18,15 @@ class ClusterLinks {
   virtual ~ClusterLinks() = default;
 
   // -- active health; answered by Cluster::OnCheck and OnWarmedUp, never inline --
-  // Check it from now on, at once the first time. Called again when its upstream's settings changed. Only for
-  // upstreams with a health_check, and not while it is in maintenance or draining.
+  // Check it from now on, at once the first time; called again when its upstream's settings changed. Only for
+  // upstreams with a health_check or a warm_up.
   virtual void Watch(const UpstreamView& upstream, const BackendView& backend) = 0;
-  // No check nor warm-up of it is reported any more.
+  // It is held: no checks, no warm-up, and nothing is reported of those in flight. Resume checks at once.
+  virtual void Pause(uint64_t serial) = 0;
+  virtual void Resume(uint64_t serial) = 0;
+  // It is gone. Like all of these, no effect for one that is not watched.
   virtual void Unwatch(uint64_t serial) = 0;
-  // It is suspect: check at once. No effect for one that is not watched.
+  // It is suspect: check it now.
   virtual void CheckNow(uint64_t serial) = 0;
   virtual void WarmUp(const UpstreamView& upstream, const BackendView& backend) = 0;
 
@@ -29,14 +34,19 @@ class ClusterLinks {
   // All upstreams with sources; differs from the last call by little.
   virtual void SetSources(const std::vector<const config::Upstream*>& upstreams) = 0;
   virtual void ResolveNow(const std::string& upstream) = 0;
+  // What a source of the last SetSources has given by now; null: nothing yet.
+  virtual const std::vector<config::Backend>* Known(std::string_view upstream, size_t source) const = 0;
 
-  // -- the process around --
-  // What a reload changed outside of upstreams: log level, access log, admin token. An error refuses the reload;
-  // called before anything else is changed, and then no other error may follow.
-  // Opens what `next` listens on beyond `now`, all or nothing, and keeps it for the next publication.
-  virtual absl::Status PrepareReload(const config::Config& now, const config::Config& next) = 0;
-  // The prepared change takes effect.
-  virtual void CommitReload(const config::Config& now, const config::Config& next) = 0;
+  // -- the process around, for reloads and PUT config --
+  // Whether a change of this key (config::UnreloadableChanges) can be applied nevertheless.
+  virtual bool CanApply(std::string_view key) const = 0;
+  // Opens what `next` listens on beyond `now`, all or nothing, and keeps it for the next publication; checks
+  // whatever else may fail. An error refuses the reload, and nothing has changed.
+  virtual absl::Status PrepareConfig(const config::Config& now, const config::Config& next) = 0;
+  // It will not be used: something else failed.
+  virtual void DropPrepared() = 0;
+  // The prepared change takes effect: log level, token, sockets. The publication follows.
+  virtual void CommitConfig(const config::Config& now, const config::Config& next) = 0;
 };
 
 }  // namespace rondo::control

@@ -20,6 +20,9 @@ namespace rondo::control {
 enum class Origin : uint8_t { kConfig, kApi, kDns, kFile };
 std::string_view OriginName(Origin origin);  // "config", "api", "dns", "file"
 
+// An operator's hold on a backend.
+enum class Hold : uint8_t { kNone, kDraining, kMaintenance };
+
 // A drain's steps; each but kDrained goes on to the next by itself.
 enum class DrainStep : uint8_t {
   kNone,
@@ -39,21 +42,24 @@ struct BackendView {
   Origin origin = Origin::kConfig;
   bool changed = false;   // by the API, otherwise than by having added it
   bool removing = false;  // it goes once it is drained
+  Hold hold = Hold::kNone;
   DrainStep drain_step = DrainStep::kNone;
+  uint64_t drain_epoch = 0;  // kAnnounced, kCutting, kLeaving: whose acknowledgement is waited for
   Instant drain_since{};
   Instant drain_until{};
+  uint32_t cut = 0;  // requests that were left when its time was over
   uint64_t serial() const { return shared->serial; }
 };
 
 struct UpstreamView {
-  // With `backends` as they are published: those leaving are at the end.
-  config::Upstream settings;
+  config::Upstream settings;  // `backends`: without those that leave
   Origin origin = Origin::kConfig;  // kConfig or kApi
   bool changed = false;             // the file's, replaced or with entries of the API
   bool expecting = false;           // a source has not answered for the first time yet
   bool removing = false;            // deleted; goes with its last backend
   std::shared_ptr<upstream::UpstreamShared> shared;
-  std::vector<std::unique_ptr<BackendView>> backends;  // in the order of settings.backends
+  // In the order of settings.backends, then those that leave.
+  std::vector<std::unique_ptr<BackendView>> backends;
 };
 
 struct DrainProgress {

@@ -29,6 +29,9 @@ enum class EventType : uint8_t {
 // "backend_state", "drain_finished", ...
 std::string_view EventTypeName(EventType type);
 
+// "2026-01-31T08:15:00.123Z".
+std::string Rfc3339(WallTime at);
+
 struct Event {
   uint64_t id = 0;
   EventType type = EventType::kConfig;

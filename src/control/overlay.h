@@ -15,9 +15,6 @@
 
 namespace rondo::control {
 
-// An operator's hold on a backend.
-enum class Hold : uint8_t { kNone, kDraining, kMaintenance };
-
 // One backend's changes. `address` says which backend is meant: the same id elsewhere is another one.
 struct BackendEntry {
   enum class Kind : uint8_t { kAdded, kChanged, kRemoved };
@@ -27,6 +24,8 @@ struct BackendEntry {
   std::optional<uint32_t> weight;
   std::optional<uint32_t> max_connections;
   std::optional<bool> backup;
+  // kAdded in place of the base's backend of this id, which is at this address.
+  std::optional<SocketAddress> replaces;
   Hold hold = Hold::kNone;
   friend bool operator==(const BackendEntry&, const BackendEntry&) = default;
 };
@@ -59,12 +58,15 @@ struct EffectiveUpstream {
   config::Upstream settings;  // `backends` as below
   Origin origin = Origin::kConfig;
   bool changed = false;
-  bool expecting = false;  // a source has not answered yet
+  bool expecting = false;  // a source has neither answered nor failed yet
   std::vector<EffectiveBackend> backends;
 };
 
-// What a source of one upstream answered; nothing: not yet.
-using SourceAnswer = std::optional<std::vector<config::Backend>>;
+// What a source of one upstream answered.
+struct SourceAnswer {
+  std::optional<std::vector<config::Backend>> backends = {};  // nothing: never yet
+  bool failed = false;  // it was asked, and has no answer so far
+};
 // By upstream, in the order of its sources.
 using Discovered = std::map<std::string, std::vector<SourceAnswer>, std::less<>>;
 
@@ -88,8 +90,20 @@ struct Applied {
 // answered, since it may be about what that one will find. O(n log n).
 Applied Apply(const std::vector<config::Upstream>& base, const Discovered& discovered, const Overlay& overlay);
 
-// One upstream as it is without its backends' entries: what entries are about.
-std::vector<EffectiveBackend> BaseBackends(const config::Upstream& upstream, const std::vector<SourceAnswer>* answers);
+// The same for one name alone: `base` and `entry` null where there is none. At most one upstream comes out.
+Applied ApplyOne(const std::string& name, const config::Upstream* base, const Discovered& discovered,
+                 const UpstreamEntry* entry);
+
+// One upstream as it is without its backends' entries: what entries are about. `own`: kConfig or kApi.
+std::vector<EffectiveBackend> BaseBackends(const config::Upstream& upstream, const std::vector<SourceAnswer>* answers,
+                                           Origin own);
+
+// The entry that makes `wanted` of `base` (null: the base has none of that id); nothing where it is the base's as it is
+// and `hold` is none.
+std::optional<BackendEntry> EntryFor(const EffectiveBackend* base, const config::Backend& wanted, Hold hold);
+
+// Whether both say the same, wherever they were written.
+bool SameUpstream(const config::Upstream& a, const config::Upstream& b);
 
 // -- JSON: {"upstreams": {NAME: {"deleted": true} | {"written": {...}, "created": true, "backends": {ID: {...}}}}} --
 std::string OverlayToJson(const Overlay& overlay);

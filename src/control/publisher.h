@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "rondo/proxy/worker.h"
@@ -15,18 +16,28 @@
 
 namespace rondo::control {
 
+// A listening socket that no worker has yet.
+struct ListenSocket {
+  int fd = -1;
+  std::string listener;  // its name
+  uint32_t id = 0;
+};
+// With the slots that the snapshot gives its listeners.
+std::vector<proxy::ListenFd> WithSlots(const std::vector<ListenSocket>& sockets, const upstream::Snapshot& snapshot);
+
 class Publisher {
  public:
   Publisher() = default;
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
-  // The workers run with `first` by now; they outlive the publisher's use. Without workers (tests, and before they
+  // The workers run with what was published last by now; they outlive the publisher's use. Without workers (tests, and before they
   // start) everything counts as acknowledged at once.
   void Start(std::vector<proxy::Worker*> workers);
 
-  // Sockets that go with the next publication: `open` for each worker; `close` by id, in all of them.
-  void StageSockets(std::vector<std::vector<proxy::ListenFd>> open, std::vector<uint32_t> close);
+  // Sockets that go with the next publication: `open` for each worker, whose listeners are in its snapshot; `close` by
+  // id, in all of them.
+  void StageSockets(std::vector<std::vector<ListenSocket>> open, std::vector<uint32_t> close);
 
   // Returns its epoch. The snapshot may be the one in force: then it is about the acknowledgement alone.
   uint64_t Publish(std::shared_ptr<const upstream::Snapshot> snapshot);
@@ -43,7 +54,7 @@ class Publisher {
     std::shared_ptr<const upstream::Snapshot> snapshot;
   };
   std::vector<proxy::Worker*> workers_;
-  std::vector<std::vector<proxy::ListenFd>> open_;
+  std::vector<std::vector<ListenSocket>> open_;
   std::vector<uint32_t> close_;
   uint64_t epoch_ = 0;
   std::shared_ptr<const upstream::Snapshot> current_;

@@ -39,7 +39,7 @@ class FileSystem {
 };
 std::unique_ptr<FileSystem> MakeFileSystem();
 
-// Two lines: a header "rondo-state VERSION SHA256-OF-THE-REST", and one JSON object.
+// Two lines: a header "rondo-state VERSION HASH-OF-THE-REST", and one JSON object.
 std::string EncodeState(const SavedState& state);
 // kDataLoss: torn or damaged; kUnimplemented: of a newer version; kInvalidArgument: not ours, or does not parse.
 absl::StatusOr<SavedState> DecodeState(std::string_view bytes);
