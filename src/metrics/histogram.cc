@@ -9,14 +9,6 @@ LatencyCounts& LatencyCounts::operator+=(const LatencyCounts& other) {
   return *this;
 }
 
-LatencyCounts LatencyCounts::Since(const LatencyCounts& earlier) const {
-  LatencyCounts difference;
-  for (size_t i = 0; i < kBuckets; ++i) {
-    difference.counts_[i] = counts_[i] > earlier.counts_[i] ? counts_[i] - earlier.counts_[i] : 0;
-  }
-  return difference;
-}
-
 uint64_t LatencyCounts::total() const {
   uint64_t sum = 0;
   for (const uint64_t count : counts_) sum += count;

@@ -1,9 +1,10 @@
 // What one worker counts about one backend. Made by the worker with its first request to it, read by the
-// control thread; about 3 KB.
+// control thread; about 5 KB.
 #pragma once
 
 #include "rondo/metrics/histogram.h"
 #include "rondo/metrics/tables.h"
+#include "rondo/metrics/window.h"
 
 namespace rondo::metrics {
 
@@ -17,7 +18,7 @@ struct BackendCell {
   Gauge active;           // connections in use, tunnels included
   Gauge tunnels;
   WaitHistogram connect;
-  LatencyHistogram latency;  // from the request sent to the final head
+  RecentLatency latency;  // from the request sent to the final head
 };
 
 }  // namespace rondo::metrics

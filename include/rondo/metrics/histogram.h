@@ -1,7 +1,8 @@
-// How long things took. Two kinds, both written by one thread and read by any:
-//  - LatencyHistogram for percentiles: buckets of equal relative width, so that a percentile is as exact for
-//    100 us as for 10 s;
-//  - BoundedHistogram for Prometheus: exact counts below a few fixed round bounds (`le`).
+// How long things took, counted in two ways:
+//  - LatencyCounts for percentiles: buckets of equal relative width, so that a percentile is as exact for 100 us as
+//    for 10 s; window.h writes them;
+//  - BoundedHistogram for Prometheus: exact counts below a few fixed round bounds (`le`), written by one thread and
+//    read by any.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +19,7 @@
 
 namespace rondo::metrics {
 
-// The counts of a LatencyHistogram, or the sum or the difference of several: a plain value.
+// Counts by bucket, or the sum of several: a plain value.
 class LatencyCounts {
  public:
   // From 16 us on, every power of two is cut into 8: a bucket is at most 12.5 % wide. The last one has no end;
@@ -49,27 +50,12 @@ class LatencyCounts {
 
   void Add(size_t bucket, uint64_t count) { counts_[bucket] += count; }
   LatencyCounts& operator+=(const LatencyCounts& other);
-  // What was counted since `earlier`. REQUIRES: `earlier` is an earlier state of the same sum; where a part of
-  // that has gone meanwhile (a backend was removed), nothing counts below zero.
-  LatencyCounts Since(const LatencyCounts& earlier) const;
   uint64_t total() const;
   // The duration that a share (0 to 1) of all did not exceed, within a bucket's width; zero without any.
   Duration Percentile(double share) const;
 
  private:
   std::array<uint64_t, kBuckets> counts_{};
-};
-
-class LatencyHistogram {
- public:
-  void Observe(Duration took) { counts_[LatencyCounts::BucketOf(took)].Add(); }
-  // Any thread; what is counted meanwhile may or may not be in it.
-  void AddTo(LatencyCounts& sum) const {
-    for (size_t i = 0; i < LatencyCounts::kBuckets; ++i) sum.Add(i, counts_[i].value());
-  }
-
- private:
-  std::array<Counter, LatencyCounts::kBuckets> counts_;
 };
 
 // `le` bounds of requests, and of what is short by nature (connecting, waiting for a place).

@@ -10,7 +10,6 @@ namespace rondo::metrics {
 struct TrafficCell {
   CodeTable codes;
   RequestHistogram duration;   // from the first byte of the request to the last of the answer
-  LatencyHistogram latency;    // the same, for percentiles
   ReasonTable rejected;        // answers of our own, by reason
   ReasonTable retries;         // further attempts, by what became of the one before
   WaitHistogram queue_wait;    // of requests that waited for a place

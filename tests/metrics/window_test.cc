@@ -1,4 +1,4 @@
-#include "rondo/metrics/minute.h"
+#include "rondo/metrics/window.h"
 
 #include <gtest/gtest.h>
 
@@ -13,8 +13,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-MinuteCounts Read(const Minute& minute, Instant now) {
-  MinuteCounts counts;
+WindowCounts Read(const Minute& minute, Instant now) {
+  WindowCounts counts;
   minute.AddTo(now, counts);
   return counts;
 }
@@ -65,7 +65,7 @@ TEST(Minute, MayBeReadWhileItIsWritten) {
     done.store(true);
   });
   while (!done.load()) {
-    const MinuteCounts counts = Read(*minute, Instant{seconds(160)});
+    const WindowCounts counts = Read(*minute, Instant{seconds(160)});
     EXPECT_LE(counts.errors, counts.requests + 1);
   }
   writer.join();
