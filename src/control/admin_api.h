@@ -1,5 +1,6 @@
-// The admin API without sockets: a request in, an answer out, at once. A call that has to wait (?wait=) says
-// what it waits for instead, and is looked at again whenever the cluster has changed. Control thread.
+// The admin API without sockets: a request in, an answer out, at once. A call that has to wait
+// (?wait=) says what it waits for instead, and is looked at again whenever the cluster has changed.
+// Control thread.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +45,8 @@ struct AdminWait {
   std::string id;
   uint64_t serial = 0;  // of the backend that was meant; another one of its id is not
   Duration timeout{};
+  int status = 200;      // of the answer when it has come
+  std::string location;  // of that answer
 };
 
 struct AdminReply {
@@ -53,7 +56,6 @@ struct AdminReply {
   std::optional<uint64_t> etag;  // the revision
   std::string location;
   std::string allow;
-  bool retry_after = false;
   // Go on with AdminApi::Look and TimedOut.
   std::optional<AdminWait> wait;
   // Server-sent events behind this id follow instead of a body.
@@ -67,8 +69,8 @@ struct AdminRoute {
   std::string_view method;
   std::string_view pattern;  // "/v1/upstreams/{upstream}"
   Handler handler;
-  std::string_view summary;
-  bool open = false;  // needs no token
+  std::string_view query;  // the parameters it takes, with a space between
+  bool open = false;       // needs no token
 };
 
 // All calls; HEAD goes with GET.
@@ -83,12 +85,12 @@ class AdminApi {
 
   // Validates, applies and answers. Never throws, whatever stands in the request.
   AdminReply Handle(const AdminRequest& request);
-  // Whether the call `target` may be made without a token.
+  // Whether the call may be made without a token.
   static bool IsOpen(std::string_view method, std::string_view target);
 
   // The answer, once what was waited for has come, or cannot come any more.
   std::optional<AdminReply> Look(const AdminWait& wait, const AdminMoment& moment);
-  // The answer when the time is over: 504, or 200 with done: false for a drain that is watched.
+  // The answer when the time is over: 504. What was begun goes on.
   AdminReply TimedOut(const AdminWait& wait, const AdminMoment& moment);
 
   const AdminContext& context() const { return context_; }

@@ -1,6 +1,6 @@
-// The admin API's HTTP/1.1 server: accepts, serves at most kConnectionsMax connections, each a coroutine on the
-// control thread's loop. A slow or hostile client holds one of these places and nothing else. What the calls
-// mean is in admin_api.h; who may make them in admin_access.h.
+// The admin API's HTTP/1.1 server: accepts, serves at most kConnectionsMax connections, each a
+// coroutine on the control thread's loop. A slow or hostile client holds one of these places and
+// nothing else. What the calls mean is in admin_api.h; who may make them in admin_access.h.
 #pragma once
 
 #include <memory>
@@ -29,21 +29,24 @@ class AdminServer {
   static constexpr Duration kSendTimeout = std::chrono::seconds(30);  // without progress
   static constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 
-  // `access.listen` is where it will listen; `loop` and what `context` refers to outlive the server.
+  // `access.listen` is where it will listen; `loop` and what `context` refers to outlive the
+  // server.
   AdminServer(rt::Loop& loop, const AdminContext& context, AdminAccess access);
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
   ~AdminServer();  // finished(), or never started
 
-  // Opens the socket, before anything is served, so that a busy address is a plain error at start. A unix socket
-  // gets mode 0660; a stale file of its name is replaced. The caller owns the descriptor until Start.
+  // Opens the socket, before anything is served, so that a busy address is a plain error at start.
+  // A unix socket gets mode 0660; a stale file of its name is replaced. The caller owns the
+  // descriptor until Start.
   static absl::StatusOr<int> Listen(const SocketAddress& address);
 
   // Accepts from now on; takes the descriptor over.
   void Start(int listen_fd);
   // Who may call from the next request on (a reload changed the token).
   void SetAccess(AdminAccess access) { access_ = std::move(access); }
-  // Stops accepting and ends every connection; waits and event streams too. Tick the loop until finished().
+  // Stops accepting and ends every connection; waits and event streams too. Tick the loop until
+  // finished().
   void Stop();
   bool finished() const { return listen_fd_ < 0 && scope_.count() == 0; }
 

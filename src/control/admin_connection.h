@@ -1,0 +1,72 @@
+// One client of the admin API: reads requests, has them answered, sends the answers, waits where a
+// call waits.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "control/admin_server.h"
+#include "rondo/base/intrusive_list.h"
+#include "rondo/http/body.h"
+#include "rondo/http/h1_parser.h"
+#include "rondo/http/message.h"
+#include "rondo/rt/cancel.h"
+#include "rondo/rt/receiver.h"
+#include "rondo/rt/sender.h"
+
+namespace rondo::control {
+
+class AdminConnection : public ListHook<> {
+ public:
+  AdminConnection(AdminServer& server, int fd);
+  ~AdminConnection() = default;
+  Freelist& frames() { return server_.frames(); }
+
+  // Until the connection is over; the descriptor is closed then.
+  rt::Task<> Run();
+  // The same for one client too many: it is told so.
+  rt::Task<> TurnAway();
+  void Cancel(rt::CancelReason reason) { token_.Cancel(reason); }
+
+ private:
+  enum class Next : uint8_t { kRequest, kClose };
+
+  static void OnUnawaited(rt::Receiver& receiver);
+  // Fills head_; false where the connection is over.
+  rt::Task<bool> ReadHead();
+  rt::Task<Next> ServeRequest();
+  // Fills body_. A refusal where it is too large, malformed or too slow; its status 0: nobody is
+  // left.
+  rt::Task<http::Refusal> ReadBody();
+  rt::Task<> Wait(AdminReply& reply);
+  rt::Task<> StreamEvents(uint64_t after);
+  // Sends the answer; false where that failed.
+  rt::Task<bool> SendReply(const AdminReply& reply, bool keep);
+  // Sends `bytes`, which stay in place: false where the client does not take them, or has gone.
+  rt::Task<bool> SendBytes(std::string_view bytes, std::string_view more);
+  rt::Task<> Finish();
+
+  AdminRequest RequestOf() const;
+  AdminReply RefuseAccess(Access access) const;
+  AdminMoment Moment() const;
+  Instant Now() const { return server_.loop().Now(); }
+  // Takes the deadline's cancel back; true where there was one, and nothing final.
+  bool TakeTimeout();
+
+  AdminServer& server_;
+  int fd_;
+  rt::Receiver receiver_;
+  rt::Sender sender_;
+  rt::CancelToken token_;
+  rt::Deadline deadline_;
+  http::RequestParser parser_;
+  http::RequestHead head_;
+  http::BodyDecoder decoder_;
+  std::string input_;   // received; the head stands at its beginning while its request is served
+  std::string behind_;  // what came behind a request whose body did not fit into input_
+  std::string body_;
+  size_t used_ = 0;    // bytes of input_ that belong to this request
+  bool mute_ = false;  // bytes that come now are not expected: do not listen for the end any more
+};
+
+}  // namespace rondo::control
