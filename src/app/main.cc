@@ -18,9 +18,11 @@ constexpr int kUsage = 2;
 
 struct RunArguments {
   std::string file;
-  std::vector<std::string> listen;
-  std::vector<std::string> backends;
-  std::string balance;
+  rondo::config::QuickArguments quick;
+
+  bool has_quick() const {
+    return !quick.listen.empty() || !quick.backends.empty() || !quick.balance.empty() || !quick.admin.empty();
+  }
 };
 
 void PrintErrors(const std::string& file, const std::vector<rondo::config::Error>& errors) {
@@ -31,16 +33,16 @@ void PrintErrors(const std::string& file, const std::vector<rondo::config::Error
 
 int Run(const RunArguments& arguments) {
   const bool quick = arguments.file.empty();
-  if (quick && (arguments.listen.empty() || arguments.backends.empty())) {
+  if (quick && (arguments.quick.listen.empty() || arguments.quick.backends.empty())) {
     std::fprintf(stderr, "rondo run needs either -c FILE, or --listen and at least one --backend\n");
     return kUsage;
   }
-  if (!quick && (!arguments.listen.empty() || !arguments.backends.empty() || !arguments.balance.empty())) {
+  if (!quick && arguments.has_quick()) {
     std::fprintf(stderr, "rondo run takes -c FILE or --listen with --backend, not both\n");
     return kUsage;
   }
   const rondo::config::LoadResult loaded =
-      quick ? rondo::config::BuildQuick(arguments.listen, arguments.backends, arguments.balance)
+      quick ? rondo::config::BuildQuick(arguments.quick, rondo::config::ProcessEnvironment())
             : rondo::config::LoadFile(arguments.file);
   if (!loaded.config) {
     PrintErrors(quick ? "rondo run" : arguments.file, loaded.errors);
@@ -71,9 +73,15 @@ int main(int argc, char** argv) {
   RunArguments run_arguments;
   CLI::App* run = app.add_subcommand("run", "Run the proxy in the foreground");
   run->add_option("-c,--config", run_arguments.file, "Configuration file (YAML)");
-  run->add_option("--listen", run_arguments.listen, "Where to listen: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path");
-  run->add_option("--backend", run_arguments.backends, "A backend: 127.0.0.1:3001, [::1]:3001, unix:/path (repeat it)");
-  run->add_option("--balance", run_arguments.balance, "round_robin, least_connections or ip_hash");
+  run->add_option("--listen", run_arguments.quick.listen,
+                  "Where to listen: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path");
+  run->add_option("--backend", run_arguments.quick.backends,
+                  "A backend: 127.0.0.1:3001, [::1]:3001, api.internal:3001, unix:/path (repeat it)");
+  run->add_option("--balance", run_arguments.quick.balance,
+                  "round_robin, least_connections, ip_hash, consistent_hash, random_two or peak_ewma");
+  run->add_option("--admin", run_arguments.quick.admin,
+                  "Where the admin API listens: an address, unix:/path, or off; left out, 127.0.0.1:9900 where that is "
+                  "free. Off the loopback it needs a token in RONDO_ADMIN_TOKEN");
   run->footer("Examples:\n  rondo run -c rondo.yaml\n"
               "  rondo run --listen :8080 --backend 127.0.0.1:3001 --backend 127.0.0.1:3002");
 

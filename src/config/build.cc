@@ -1,11 +1,24 @@
 #include "config/build.h"
 
+#include <algorithm>
+
 #include "config/checks.h"
+#include "config/host_checks.h"
 #include "config/text.h"
 #include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {
+
+void ReadPath(const Section& section, std::string_view leaf, std::string& path) {
+  const std::optional<Text> text = section.ReadText(leaf);
+  if (!text) return;
+  if (text->value.empty()) {
+    section.context().AddError(text->where,
+                               Cat("`", leaf, "` is empty: write a path, or remove the key"));
+  }
+  path = section.context().ResolvePath(text->value);
+}
 
 void BuildProcess(const Section& root, Process& process) {
   const std::optional<Section> section = root.ReadSection("process");
@@ -14,12 +27,11 @@ void BuildProcess(const Section& root, Process& process) {
   if (auto engine = section->ReadChoice("engine")) process.engine = std::move(*engine);
   section->ReadDuration("lame_duck", process.lame_duck);
   section->ReadDuration("shutdown_grace", process.shutdown_grace);
-  if (const std::optional<Text> path = section->ReadText("pid_file")) {
-    if (path->value.empty()) {
-      section->context().AddError(path->where,
-                                  "`pid_file` is empty: write a path, or remove the key");
-    }
-    process.pid_file = section->context().ResolvePath(path->value);
+  ReadPath(*section, "pid_file", process.pid_file);
+  ReadPath(*section, "state_file", process.state_file);
+  if (!process.state_file.empty() && process.state_file == process.pid_file) {
+    section->context().AddError(section->Find("state_file")->where,
+                                "`state_file` and `pid_file` are the same file: write another");
   }
 }
 
@@ -47,6 +59,30 @@ void BuildLogging(const Section& root, Logging& logging) {
   }
 }
 
+void BuildResolver(const Section& root, Resolver& resolver) {
+  const std::optional<Section> section = root.ReadSection("resolver");
+  if (!section) return;
+  section->ReadDuration("timeout", resolver.timeout);
+  section->ReadWhole("attempts", resolver.attempts);
+  section->ReadDuration("max_ttl", resolver.max_ttl);
+  const std::optional<std::vector<const Node*>> list = section->ReadList("servers");
+  if (!list) return;
+  Context& context = section->context();
+  for (const Node* node : *list) {
+    const std::optional<Text> text =
+        ReadElement(context, *node, "servers", "an address such as 10.0.0.2:53");
+    if (!text) continue;
+    Checked<SocketAddress> server = CheckNameServer(text->value);
+    if (!server.value) {
+      context.AddError(text->where, ValueProblem("servers", text->value, server.problem));
+    } else if (std::ranges::find(resolver.servers, *server.value) != resolver.servers.end()) {
+      context.AddError(text->where, Cat("`servers` has ", Quoted(text->value), " twice"));
+    } else {
+      resolver.servers.push_back(std::move(*server.value));
+    }
+  }
+}
+
 void BuildTimeouts(const Section& root, Timeouts& timeouts) {
   const std::optional<Section> section = root.ReadSection("timeouts");
   if (!section) return;
@@ -70,10 +106,12 @@ Config BuildConfig(const Section& root) {
   Config config;
   BuildProcess(root, config.process);
   BuildLogging(root, config.logging);
+  config.admin = BuildAdmin(root);
+  BuildResolver(root, config.resolver);
   BuildTimeouts(root, config.timeouts);
   BuildLimits(root, config.limits);
   config.upstreams = BuildUpstreams(root);
-  config.listeners = BuildListeners(root, config.upstreams);
+  config.listeners = BuildListeners(root, config);
   return config;
 }
 

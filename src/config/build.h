@@ -2,22 +2,41 @@
 // Errors go to the context; what they leave behind is not to be used.
 #pragma once
 
-#include <map>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/checks.h"
 #include "config/reader.h"
 #include "rondo/config/config.h"
+#include "rondo/config/edit.h"
 
 namespace rondo::config {
 
 Config BuildConfig(const Section& root);
 
-std::vector<Upstream> BuildUpstreams(const Section& root);
+// Nothing where it is off.
+std::optional<Admin> BuildAdmin(const Section& root);
 
-// Routes may name any of `upstreams`.
-std::vector<Listener> BuildListeners(const Section& root, const std::vector<Upstream>& upstreams);
+std::vector<Upstream> BuildUpstreams(const Section& root);
+Upstream BuildUpstream(const Section& section, std::string_view name);
+
+// Which backends a list may have.
+enum class BackendKinds : uint8_t {
+  kAll,
+  kNames,     // addresses and host names: a watched file
+  kLiterals,  // addresses only: the admin API
+};
+BackendList BuildBackendList(Context& context, const std::vector<const Node*>& nodes,
+                             BackendKinds kinds);
+// The backends and sources of an upstream.
+void BuildBackends(const Section& section, Upstream& upstream);
+// How its backends are checked, warmed up and drained.
+void BuildHealth(const Section& section, Upstream& upstream);
+
+// Routes may name any of config.upstreams; no address is that of config.admin.
+std::vector<Listener> BuildListeners(const Section& root, const Config& config);
 
 // The routes of one listener, which may name any of these upstreams.
 void BuildRoutes(const Section& section, const std::vector<std::string_view>& upstream_names,

@@ -77,7 +77,8 @@ std::string AddressProblem(std::string_view text, Role role) {
   if (All(host, [](char c) { return IsDigit(c) || c == '.'; })) {
     return "is not an IPv4 address: four numbers from 0 to 255, without leading zeros";
   }
-  if (All(host, [](char c) { return IsAlnum(c) || c == '.' || c == '-' || c == '_'; })) {
+  if (role == Role::kListener &&
+      All(host, [](char c) { return IsAlnum(c) || c == '.' || c == '-' || c == '_'; })) {
     return Cat(
         "is a host name, which is part of Rondo's configuration but not available in this "
         "version: write an address such as `",

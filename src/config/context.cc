@@ -108,6 +108,10 @@ std::optional<std::string> Context::Substitute(std::string_view text, SourceMark
   return out;
 }
 
+std::string Context::OnLine(int line) const {
+  return json() ? std::string() : Cat(" on line ", line);
+}
+
 std::string Context::ResolvePath(std::string_view path) const {
   if (path.empty() || path.starts_with('/')) return std::string(path);
   const size_t slash = file_name_.rfind('/');

@@ -16,8 +16,10 @@ std::span<const Key> UpstreamKeys();
 
 // Durations in milliseconds, sizes in bytes.
 inline constexpr int64_t kSecond = 1000;
-inline constexpr int64_t kHour = 3600 * kSecond;
-inline constexpr int64_t kYear = 365 * 24 * kHour;
+inline constexpr int64_t kMinute = 60 * kSecond;
+inline constexpr int64_t kHour = 60 * kMinute;
+inline constexpr int64_t kDay = 24 * kHour;
+inline constexpr int64_t kYear = 365 * kDay;
 inline constexpr int64_t kKiB = 1024;
 inline constexpr int64_t kMiB = 1024 * kKiB;
 inline constexpr int64_t kPiB = kMiB * kMiB * kKiB;

@@ -28,7 +28,9 @@ constexpr Key kProcessKeys[] = {
      0, kYear},
     {"process.pid_file", kText, "none",
      "File to write the process id to. Left out: none is written."},
-    Later("process.state_file"),
+    {"process.state_file", kText, "none",
+     "File where changes by the admin API are kept, so that they survive a restart. Left out: they "
+     "are kept in memory only."},
     Later("process.user"),
     Later("process.upgrade_grace"),
 
@@ -42,7 +44,15 @@ constexpr Key kProcessKeys[] = {
      "`json`: one object a line; `combined`: the format of Apache and nginx.", 0, 0,
      "json|combined"},
 
-    Later("admin"),
+    {"admin", kMap, "", "The admin API."},
+    {"admin.listen", kText, "127.0.0.1:9900",
+     "`127.0.0.1:9900`, `\"[::1]:9900\"`, `unix:/path`, or `off`. Anything but a loopback address "
+     "or "
+     "a unix socket needs a token."},
+    {"admin.token", kText, "none",
+     "What requests must carry as `Authorization: Bearer ...`; best from the environment, "
+     "`${RONDO_ADMIN_TOKEN:-}`. Empty or left out: none is asked for."},
+    Later("admin.tls"),
 };
 
 constexpr Key kListenerKeys[] = {
@@ -83,7 +93,14 @@ constexpr Key kSharedKeys[] = {
     {"limits.connections", kWhole, "0", "Client connections of the process; 0: no limit.", 0,
      10'000'000},
 
-    Later("resolver"),
+    {"resolver", kMap, "", "How host names, `dns` and `srv` of backends are resolved."},
+    {"resolver.servers", kList, "[]",
+     "Name servers, `10.0.0.2` or `10.0.0.2:53`, tried in order. Empty: those of /etc/resolv.conf, "
+     "and /etc/hosts before them."},
+    {"resolver.timeout", kDuration, "2s", "Of one attempt at one server.", 10, kMinute},
+    {"resolver.attempts", kWhole, "2", "At each server, the first included.", 1, 10},
+    {"resolver.max_ttl", kDuration, "5s",
+     "Names are asked again as their TTL ends, at the latest after this long.", kSecond, kDay},
 };
 
 std::vector<Key> MakeKeys() {

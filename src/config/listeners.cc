@@ -38,7 +38,20 @@ class TakenAddresses {
   std::unordered_map<uint16_t, AnyUse> any_;  // by port: the first wildcard address
 };
 
-void BuildListen(const Section& section, TakenAddresses& taken, Listener& listener) {
+bool Covers(const SocketAddress& any, const SocketAddress& address) {
+  if (any.both_families) return true;
+  return any.ip == (address.ip.is_v4() ? IpAddress::V4(0) : IpAddress());
+}
+
+// Whether two sockets can not be bound to both.
+bool Overlap(const SocketAddress& a, const SocketAddress& b) {
+  if (a.kind != b.kind) return false;
+  if (a.kind == SocketAddress::Kind::kUnix) return a.path == b.path;
+  return a.port == b.port && a.port != 0 && (a.ip == b.ip || Covers(a, b) || Covers(b, a));
+}
+
+void BuildListen(const Section& section, const std::optional<Admin>& admin, TakenAddresses& taken,
+                 Listener& listener) {
   Context& context = section.context();
   const std::optional<std::vector<const Node*>> list = section.ReadList("listen");
   if (!list) {
@@ -67,9 +80,16 @@ void BuildListen(const Section& section, TakenAddresses& taken, Listener& listen
     }
     if (const int line = taken.Take(*address.value, text->where.line); line != 0) {
       context.AddError(text->where,
-                       Cat("`listen`: ", Quoted(text->value), " is taken already on line ", line,
-                           ": an address belongs to one listener, once"));
+                       Cat("`listen`: ", Quoted(text->value), " is taken already",
+                           context.OnLine(line), ": an address belongs to one listener, once"));
       continue;
+    }
+    if (admin && Overlap(*address.value, admin->listen)) {
+      context.AddError(text->where,
+                       Cat("`listen`: ", Quoted(text->value), " is where the admin API listens (",
+                           admin->listen.ToString(),
+                           "): change one of them, or turn that off by `admin: "
+                           "{listen: off}`"));
     }
     listener.listen.push_back(std::move(*address.value));
   }
@@ -99,7 +119,7 @@ Checked<std::string> CheckViaOrOff(std::string_view text) {
 
 }  // namespace
 
-std::vector<Listener> BuildListeners(const Section& root, const std::vector<Upstream>& upstreams) {
+std::vector<Listener> BuildListeners(const Section& root, const Config& config) {
   std::vector<Listener> listeners;
   Context& context = root.context();
   const std::optional<std::vector<Entry>> entries = root.ReadNamed("listeners");
@@ -114,13 +134,13 @@ std::vector<Listener> BuildListeners(const Section& root, const std::vector<Upst
   }
   TakenAddresses taken;
   std::vector<std::string_view> upstream_names;
-  for (const Upstream& upstream : upstreams) upstream_names.push_back(upstream.name);
+  for (const Upstream& upstream : config.upstreams) upstream_names.push_back(upstream.name);
   for (const Entry& entry : *entries) {
     Listener& listener = listeners.emplace_back();
     listener.name = entry.name;
     const std::optional<Section> section = NamedSection(context, "listeners.*", entry);
     if (!section) continue;
-    BuildListen(*section, taken, listener);
+    BuildListen(*section, config.admin, taken, listener);
     BuildTrustedProxies(*section, listener);
     ReadChecked(*section, "via", CheckViaOrOff, listener.via);
     BuildRoutes(*section, upstream_names, listener);

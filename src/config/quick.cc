@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "config/checks.h"
+#include "config/host_checks.h"
 #include "config/keys.h"
 #include "config/text.h"
 #include "rondo/config/load.h"
@@ -46,20 +47,30 @@ Upstream QuickUpstream(const std::vector<std::string>& backends, std::string_vie
   Upstream upstream;
   upstream.name = kName;
   for (const std::string& text : backends) {
-    Checked<SocketAddress> address = CheckBackendAddress(text);
-    if (!address.value) {
-      AddError(result, Cat("--backend ", Quoted(text), " ", address.problem));
+    Checked<Place> place = CheckBackendPlace(text);
+    if (!place.value) {
+      AddError(result, Cat("--backend ", Quoted(text), " ", place.problem));
       continue;
     }
-    Backend backend;
-    backend.id = address.value->ToString();
-    const auto same = [&](const Backend& other) { return other.id == backend.id; };
-    if (std::any_of(upstream.backends.begin(), upstream.backends.end(), same)) {
+    const bool is_name = !place.value->name.empty();
+    std::string id =
+        is_name ? Cat(place.value->name, ":", place.value->port) : place.value->address.ToString();
+    const auto same = [&](const auto& other) { return other.id == id; };
+    if (std::ranges::any_of(upstream.backends, same) ||
+        std::ranges::any_of(upstream.sources, same)) {
       AddError(result, Cat("--backend ", Quoted(text), " is given twice"));
       continue;
     }
-    backend.address = std::move(*address.value);
-    upstream.backends.push_back(std::move(backend));
+    if (is_name) {
+      BackendSource& source = upstream.sources.emplace_back();
+      source.name = std::move(place.value->name);
+      source.port = place.value->port;
+      source.id = std::move(id);
+    } else {
+      Backend& backend = upstream.backends.emplace_back();
+      backend.address = std::move(place.value->address);
+      backend.id = std::move(id);
+    }
   }
   if (balance.empty()) return upstream;
   if (const std::optional<balance::PolicyKind> kind = balance::PolicyFromName(balance)) {
@@ -73,20 +84,48 @@ Upstream QuickUpstream(const std::vector<std::string>& backends, std::string_vie
   return upstream;
 }
 
+void SetAdmin(const std::string& text, const Environment& environment, Config& config,
+              LoadResult& result) {
+  config.admin_optional = text.empty();
+  if (text == "off") {
+    config.admin.reset();
+    return;
+  }
+  Checked<std::string> token =
+      CheckToken(environment ? environment("RONDO_ADMIN_TOKEN").value_or("") : "");
+  if (!token.value) {
+    AddError(result, Cat("the environment variable RONDO_ADMIN_TOKEN ", token.problem));
+    return;
+  }
+  config.admin->token = std::move(*token.value);
+  if (text.empty()) return;
+  Checked<SocketAddress> address = CheckListenAddress(text);
+  if (!address.value) {
+    AddError(result, Cat("--admin ", Quoted(text), " ", address.problem));
+    return;
+  }
+  if (config.admin->token.empty() && !IsLoopback(*address.value)) {
+    AddError(result, Cat("--admin ", Quoted(text),
+                         " can be reached from other machines: set RONDO_ADMIN_TOKEN in the "
+                         "environment, or listen on 127.0.0.1 or a unix socket"));
+  }
+  config.admin->listen = std::move(*address.value);
+}
+
 }  // namespace
 
-LoadResult BuildQuick(const std::vector<std::string>& listen,
-                      const std::vector<std::string>& backends, std::string_view balance) {
+LoadResult BuildQuick(const QuickArguments& arguments, const Environment& environment) {
   LoadResult result;
-  if (listen.empty())
+  if (arguments.listen.empty())
     AddError(result, "--listen is missing: name an address, such as --listen :8080");
-  if (backends.empty()) {
+  if (arguments.backends.empty()) {
     AddError(result,
              "--backend is missing: name at least one address, such as --backend 127.0.0.1:3001");
   }
   Config config;
-  config.listeners.push_back(QuickListener(listen, result));
-  config.upstreams.push_back(QuickUpstream(backends, balance, result));
+  config.listeners.push_back(QuickListener(arguments.listen, result));
+  config.upstreams.push_back(QuickUpstream(arguments.backends, arguments.balance, result));
+  SetAdmin(arguments.admin, environment, config, result);
   if (result.errors.empty()) result.config = std::move(config);
   return result;
 }

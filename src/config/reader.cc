@@ -36,11 +36,59 @@ void AddKindError(Context& context, const Node& node, std::string_view name,
   }
 }
 
+std::string_view TypeName(Node::Type type) {
+  switch (type) {
+    case Node::Type::kAny:
+      return "a single value";
+    case Node::Type::kText:
+      return "text in quotes";
+    case Node::Type::kNumber:
+      return "a number";
+    case Node::Type::kBool:
+      return "true or false";
+  }
+  return {};
+}
+
+bool IsOf(Node::Type type, Scalar scalar) {
+  if (type == Node::Type::kAny) return true;
+  if (type == Node::Type::kText) return scalar != Scalar::kNumber;
+  return type == Node::Type::kNumber && scalar != Scalar::kText;
+}
+
 bool IsIn(std::string_view word, const std::vector<std::string_view>& words) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+// Whether a scalar of JSON is of the type that the key asks for. Durations, sizes and percentages
+// say themselves what is wrong with a number.
+bool IsOfType(const Node& node, const Key& key) {
+  switch (key.type) {
+    case KeyType::kText:
+      return IsOf(node.type, Scalar::kText);
+    case KeyType::kOneOrList:
+      return IsOf(node.type, key.max > 0 ? Scalar::kTextOrNumber : Scalar::kText);
+    case KeyType::kBool:
+      return node.type == Node::Type::kAny || node.type == Node::Type::kBool;
+    case KeyType::kWhole:
+      return IsOf(node.type, Scalar::kNumber) || IsIn(node.text, SplitChoices(key.choices));
+    case KeyType::kChoice:
+    case KeyType::kDuration:
+    case KeyType::kSize:
+    case KeyType::kPercent:
+      return IsOf(node.type, Scalar::kTextOrNumber);
+    case KeyType::kMap:
+    case KeyType::kNamedMap:
+    case KeyType::kPairs:
+    case KeyType::kList:
+    case KeyType::kLater:
+      return false;
+  }
+  return false;
+}
+
 std::optional<Text> Substituted(Context& context, const Node& scalar) {
+  if (context.json()) return Text{.value = scalar.text, .where = scalar.mark};
   std::optional<std::string> value = context.Substitute(scalar.text, scalar.mark);
   if (!value) return std::nullopt;
   return Text{.value = std::move(*value), .where = scalar.mark};
@@ -53,7 +101,7 @@ std::vector<Entry> OwnEntries(Context& context, const Node& map, std::vector<con
     const Node& key = *map.children[i];
     if (key.kind != Node::Kind::kScalar || !context.Visit(key.mark)) continue;
     const Node* value = map.children[i + 1];
-    if (key.text == "<<") {
+    if (key.text == "<<" && !key.quoted) {
       merges.push_back(value);
     } else {
       entries.push_back({.name = key.text, .where = key.mark, .value = value});
@@ -98,20 +146,23 @@ std::vector<Entry> Entries(Context& context, const Node& map) {
 }
 
 std::optional<Text> ReadElement(Context& context, const Node& node, std::string_view list,
-                                std::string_view expected) {
+                                std::string_view expected, Scalar scalar) {
   if (!context.Visit(node.mark)) return std::nullopt;
-  if (node.kind == Node::Kind::kScalar) return Substituted(context, node);
+  const bool is_scalar = node.kind == Node::Kind::kScalar;
+  if (is_scalar && IsOf(node.type, scalar)) return Substituted(context, node);
   context.AddError(node.mark, Cat("an element of `", list, "` must be ", expected, ", not ",
-                                  KindName(node.kind)));
+                                  is_scalar ? TypeName(node.type) : KindName(node.kind)));
   return std::nullopt;
 }
 
 std::optional<Text> ReadEntry(Context& context, const Entry& entry, std::string_view map,
-                              std::string_view expected) {
+                              std::string_view expected, Scalar scalar) {
   if (!context.Visit(entry.where)) return std::nullopt;
-  if (entry.value->kind == Node::Kind::kScalar) return Substituted(context, *entry.value);
-  context.AddError(entry.value->mark, Cat("`", map, "`: ", Quoted(entry.name), " must be ",
-                                          expected, ", not ", KindName(entry.value->kind)));
+  const Node& node = *entry.value;
+  const bool is_scalar = node.kind == Node::Kind::kScalar;
+  if (is_scalar && IsOf(node.type, scalar)) return Substituted(context, node);
+  context.AddError(node.mark, Cat("`", map, "`: ", Quoted(entry.name), " must be ", expected,
+                                  ", not ", is_scalar ? TypeName(node.type) : KindName(node.kind)));
   return std::nullopt;
 }
 
@@ -132,7 +183,7 @@ void Section::AddEntry(const Entry& entry) {
                       Cat("`", entry.name,
                           "` is part of Rondo's configuration but not available in this "
                           "version"));
-  } else {
+  } else if (!context_.json() || entry.value->kind != Node::Kind::kNull) {
     entries_.push_back(entry);
   }
 }
@@ -181,8 +232,14 @@ std::optional<Text> Section::ReadScalar(const Key& key) const {
   const Entry* entry = Find(key.Leaf());
   if (entry == nullptr || !context_.Visit(entry->where)) return std::nullopt;
   const Node& node = *entry->value;
-  if (node.kind == Node::Kind::kScalar) return Substituted(context_, node);
-  AddKindError(context_, node, key.Leaf(), Expected(key));
+  if (node.kind != Node::Kind::kScalar) {
+    AddKindError(context_, node, key.Leaf(), Expected(key));
+  } else if (IsOfType(node, key)) {
+    return Substituted(context_, node);
+  } else {
+    context_.AddError(node.mark, Cat("`", key.Leaf(), "` must be ", Expected(key), ", not ",
+                                     TypeName(node.type)));
+  }
   return std::nullopt;
 }
 
@@ -306,7 +363,8 @@ std::optional<std::vector<Text>> Section::ReadOneOrList(std::string_view leaf,
     return texts;
   }
   for (const Node* element : entry->value->children) {
-    std::optional<Text> text = ReadElement(context_, *element, leaf, expected);
+    const Scalar scalar = KeyOf(leaf).max > 0 ? Scalar::kTextOrNumber : Scalar::kText;
+    std::optional<Text> text = ReadElement(context_, *element, leaf, expected, scalar);
     if (text) texts.push_back(std::move(*text));
   }
   return texts;

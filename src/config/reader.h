@@ -19,8 +19,9 @@ namespace rondo::config {
 // Collects errors and bounds the work: aliases can make a small file large.
 class Context {
  public:
-  Context(const Environment& environment, std::string file_name)
-      : environment_(environment), file_name_(std::move(file_name)) {}
+  enum class Form : uint8_t { kYaml, kJson };
+  Context(const Environment& environment, std::string file_name, Form form = Form::kYaml)
+      : environment_(environment), file_name_(std::move(file_name)), form_(form) {}
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -29,6 +30,11 @@ class Context {
   bool errors_full() const;
   // Ordered by place, each once; empty where nothing is wrong.
   std::vector<Error> TakeErrors();
+
+  // JSON is taken as it is written, each value is of a type, and places in it have no lines.
+  bool json() const { return form_ == Form::kJson; }
+  // " on line 3"; nothing in JSON.
+  std::string OnLine(int line) const;
 
   // Counts a value that is looked at; false once there were too many, which is then the error.
   bool Visit(SourceMark where);
@@ -42,6 +48,7 @@ class Context {
  private:
   const Environment& environment_;
   std::string file_name_;
+  Form form_;
   std::vector<Error> errors_;
   size_t visits_ = 0;
 };
@@ -60,13 +67,16 @@ struct Entry {
 };
 std::vector<Entry> Entries(Context& context, const Node& map);
 
+// What a scalar may be in JSON.
+enum class Scalar : uint8_t { kText, kNumber, kTextOrNumber };
+
 // The text of a scalar in the list of that key; reports anything else as not being `expected`.
 std::optional<Text> ReadElement(Context& context, const Node& node, std::string_view list,
-                                std::string_view expected);
+                                std::string_view expected, Scalar scalar = Scalar::kText);
 
 // The same for the value of an entry in the map of that key.
 std::optional<Text> ReadEntry(Context& context, const Entry& entry, std::string_view map,
-                              std::string_view expected);
+                              std::string_view expected, Scalar scalar = Scalar::kText);
 
 class Section {
  public:

@@ -29,23 +29,6 @@ bool IsHexDigit(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-// Why a URI can not hold `text`, or nothing.
-std::string UriProblem(std::string_view text) {
-  const auto is_visible = [](char c) { return c > 0x20 && c < 0x7f; };
-  if (!std::ranges::all_of(text, is_visible)) {
-    return "has a space or a character that is not ASCII: write it escaped, as in `%20`";
-  }
-  if (text.find_first_of("\\\"<>^`{|}") != std::string_view::npos) {
-    return "has a character that a URL can not hold: write it escaped, as in `%7B`";
-  }
-  for (size_t i = text.find('%'); i != std::string_view::npos; i = text.find('%', i + 1)) {
-    if (i + 2 >= text.size() || !IsHexDigit(text[i + 1]) || !IsHexDigit(text[i + 2])) {
-      return "has a `%` without two hexadecimal digits: a percent sign is `%25`";
-    }
-  }
-  return {};
-}
-
 // Whether `text` begins with a scheme and an authority, "https://example.com".
 bool IsAbsoluteUrl(std::string_view text) {
   const size_t colon = text.find("://");
@@ -80,6 +63,22 @@ Checked<HashKey> PlainKey(HashKey::Source source) {
 }
 
 }  // namespace
+
+std::string UriProblem(std::string_view text) {
+  const auto is_visible = [](char c) { return c > 0x20 && c < 0x7f; };
+  if (!std::ranges::all_of(text, is_visible)) {
+    return "has a space or a character that is not ASCII: write it escaped, as in `%20`";
+  }
+  if (text.find_first_of("\\\"<>^`{|}") != std::string_view::npos) {
+    return "has a character that a URL can not hold: write it escaped, as in `%7B`";
+  }
+  for (size_t i = text.find('%'); i != std::string_view::npos; i = text.find('%', i + 1)) {
+    if (i + 2 >= text.size() || !IsHexDigit(text[i + 1]) || !IsHexDigit(text[i + 2])) {
+      return "has a `%` without two hexadecimal digits: a percent sign is `%25`";
+    }
+  }
+  return {};
+}
 
 Checked<std::string> CheckMethod(std::string_view text) {
   if (!http::IsToken(text) || text.size() > kNameBytesMax) {

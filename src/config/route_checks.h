@@ -21,6 +21,8 @@ Checked<std::string> CheckEditedName(std::string_view text);
 Checked<std::string> CheckEditedValue(std::string_view text);
 // What Location says: a URL with its scheme, or a path.
 Checked<std::string> CheckRedirectTarget(std::string_view text);
+// Why a URI can not hold `text`, or nothing.
+std::string UriProblem(std::string_view text);
 // What replaces a prefix of the path.
 Checked<std::string> CheckRewritePrefix(std::string_view text);
 // `request_id` is only for splits, `path` and `uri` are only for hash_key.

@@ -148,7 +148,8 @@ void BuildWeights(const Section& route, const Names& names, RouteConfig& config)
   for (const Entry& entry : *entries) {
     CheckUpstreamName(context, names, entry.name, entry.where);
     const std::string expected = Cat("a weight from 0 to ", kWeightMax);
-    const std::optional<Text> text = ReadEntry(context, entry, "upstreams", expected);
+    const std::optional<Text> text =
+        ReadEntry(context, entry, "upstreams", expected, Scalar::kNumber);
     const std::optional<int64_t> weight = text ? ParseWhole(text->value) : std::nullopt;
     if (text && (!weight || *weight > kWeightMax)) {
       context.AddError(text->where, Cat("`upstreams`: the weight of ", Quoted(entry.name), " is ",

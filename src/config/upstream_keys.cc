@@ -21,27 +21,49 @@ constexpr Key kUpstreamKeys[] = {
      "Keeps a client on its backend by a cookie, on top of any `balance`. Left out: off; `sticky: "
      "{}` takes the defaults below."},
     {"upstreams.*.backends", kList, "",
-     "Required: addresses (`10.0.1.10:3000`, `\"[::1]:3000\"`, `unix:/path`) or maps with the keys "
-     "below."},
+     "Required: addresses (`10.0.1.10:3000`, `\"[::1]:3000\"`, `unix:/path`), host names "
+     "(`api.internal:3000`) or maps with the keys below. `[]` is an upstream that is filled "
+     "through "
+     "the admin API."},
+    {"upstreams.*.health_check", kMap, "",
+     "Active checks of each backend. Left out: none; `health_check: {}` takes the defaults below."},
+    {"upstreams.*.passive_health", kMap, "", "What is learned of a backend from traffic."},
+    {"upstreams.*.warm_up", kMap, "",
+     "Requests to a backend that joins, before its first real one. Left out: none; `warm_up: {}` "
+     "takes the defaults below."},
+    {"upstreams.*.slow_start", kDuration, "0s",
+     "A backend that joins or recovers comes to its full weight over this time, under every "
+     "`balance`; 0s: at once.",
+     0, kDay},
+    {"upstreams.*.panic_threshold", kPercent, "0%",
+     "While less than this share of the backends is healthy, all of them get requests; 0%: never.",
+     0, 100},
+    {"upstreams.*.drain_timeout", kDuration, "30s",
+     "How long a backend that leaves may finish what is in flight.", 0, kYear},
     {"upstreams.*.keepalive", kMap, "", "Idle connections kept for the next request."},
     {"upstreams.*.queue", kMap, "",
      "Where requests wait while every backend is at its `max_connections`."},
     {"upstreams.*.retries", kMap, "", "What is tried again on another backend, and how often."},
     {"upstreams.*.protocol", kChoice, "http1", "What backends speak.", 0, 0, "http1", "h2c|h2|tcp"},
     {"upstreams.*.timeouts", kMap, "", "How long backends may take."},
-    Later("upstreams.*.health_check"),
-    Later("upstreams.*.passive_health"),
-    Later("upstreams.*.warm_up"),
-    Later("upstreams.*.slow_start"),
-    Later("upstreams.*.panic_threshold"),
-    Later("upstreams.*.drain_timeout"),
     Later("upstreams.*.send_proxy"),
     Later("upstreams.*.tls"),
 
     {"upstreams.*.backends[].address", kText, "",
-     "Required: `10.0.1.10:3000`, `\"[::1]:3000\"` or `unix:/path`. No two backends of an upstream "
-     "may "
-     "have the same."},
+     "`10.0.1.10:3000`, `\"[::1]:3000\"` or `unix:/path`; no two backends of an upstream may have "
+     "the same. A host name and port, `api.internal:3000`, is one backend at one of the name's "
+     "addresses. This, `dns`, `srv` or `file` is required."},
+    {"upstreams.*.backends[].dns", kText, "",
+     "A host name; each of its addresses is a backend, and they follow the name."},
+    {"upstreams.*.backends[].port", kWhole, "",
+     "With `dns`, required there: the port of its backends.", 1, 65535},
+    {"upstreams.*.backends[].srv", kText, "",
+     "The name of SRV records, `_http._tcp.api.example.com`; each is a backend with its port and "
+     "weight. Records of a higher number than the lowest priority are backups."},
+    {"upstreams.*.backends[].file", kText, "",
+     "A YAML or JSON file with a list of backends, followed as it changes."},
+    {"upstreams.*.backends[].id", kText, "",
+     "The backend's name in the admin API, metrics and logs. Left out: its address."},
     {"upstreams.*.backends[].weight", kWhole, "1", "The share of requests, relative to the others.",
      1, 65535},
     {"upstreams.*.backends[].backup", kBool, "false",
@@ -50,10 +72,6 @@ constexpr Key kUpstreamKeys[] = {
      "Requests and tunnels in flight over all workers; while every backend has that many, requests "
      "wait in the `queue`. 0: no limit.",
      0, 1'000'000},
-    Later("upstreams.*.backends[].dns"),
-    Later("upstreams.*.backends[].port"),
-    Later("upstreams.*.backends[].srv"),
-    Later("upstreams.*.backends[].file"),
 
     {"upstreams.*.sticky.cookie", kText, "rondo_backend",
      "The cookie's name. Its value names no address; backends do not see it."},
@@ -101,6 +119,46 @@ constexpr Key kUpstreamKeys[] = {
      kYear},
     {"upstreams.*.timeouts.tunnel", kDuration, "1h",
      "Between bytes of a WebSocket or other tunnel.", 1, kYear},
+
+    {"upstreams.*.health_check.type", kChoice, "http",
+     "`http`: a request that must be answered well; `tcp`: a connection that must be accepted. The "
+     "keys from `method` on are for `http` only.",
+     0, 0, "http|tcp", "grpc"},
+    {"upstreams.*.health_check.interval", kDuration, "5s",
+     "Between the checks of a backend, spread with some jitter.", 10, kDay},
+    {"upstreams.*.health_check.timeout", kDuration, "2s",
+     "A check that takes longer has failed. Checks of a backend never overlap.", 1, kHour},
+    {"upstreams.*.health_check.healthy_threshold", kWhole, "2",
+     "Successes in a row that bring a backend back. For a backend that joins one is enough.", 1,
+     1000},
+    {"upstreams.*.health_check.unhealthy_threshold", kWhole, "3",
+     "Failures in a row that take a backend out.", 1, 1000},
+    {"upstreams.*.health_check.port", kWhole, "", "A port to check in place of the backend's own.",
+     1, 65535},
+    {"upstreams.*.health_check.method", kChoice, "GET", "The method of the request.", 0, 0,
+     "GET|HEAD|OPTIONS|POST"},
+    {"upstreams.*.health_check.path", kText, "/",
+     "The path of the request, with a query if need be."},
+    {"upstreams.*.health_check.host", kText, "", "The Host of the request. Left out: the address."},
+    {"upstreams.*.health_check.headers", kPairs, "", "More header fields: `{X-Probe: rondo}`."},
+    {"upstreams.*.health_check.expect_status", kOneOrList, "[200]",
+     "Status codes that are well: codes or ranges such as `200-299`.", 200, 599},
+    {"upstreams.*.health_check.expect_body", kText, "",
+     "A text that must be within the first 64KiB of the body."},
+
+    {"upstreams.*.passive_health.max_fails", kWhole, "3",
+     "Failures in a row within `fail_timeout` that take a backend out for `fail_timeout`; 0: off. "
+     "Never more than half of an upstream for bad answers; all but the last for refused "
+     "connections.",
+     0, 1'000'000},
+    {"upstreams.*.passive_health.fail_timeout", kDuration, "30s",
+     "The time that failures count in, and that the backend stays out for.", 10, kDay},
+
+    {"upstreams.*.warm_up.path", kText, "/", "The path of the requests, with a query if need be."},
+    {"upstreams.*.warm_up.requests", kWhole, "50", "How many are sent.", 1, 1'000'000},
+    {"upstreams.*.warm_up.concurrency", kWhole, "2", "How many are in flight at once.", 1, 1000},
+    {"upstreams.*.warm_up.timeout", kDuration, "10s",
+     "The backend gets traffic after this long at the latest.", 10, kHour},
 };
 
 }  // namespace

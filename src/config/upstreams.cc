@@ -1,86 +1,12 @@
 #include <chrono>
-#include <unordered_map>
 
 #include "config/build.h"
-#include "config/checks.h"
 #include "config/route_checks.h"
 #include "config/text.h"
 #include "rondo/config/scalar.h"
 
 namespace rondo::config {
 namespace {
-
-constexpr std::string_view kBackendsPath = "upstreams.*.backends[]";
-constexpr std::string_view kBackendExpected =
-    "an address such as 10.0.1.10:3000 or, in quotes, \"[::1]:3000\"";
-
-void BuildAddress(Context& context, const Text& text, Backend& backend) {
-  Checked<SocketAddress> address = CheckBackendAddress(text.value);
-  if (address.value && address.value->kind == SocketAddress::Kind::kUnix &&
-      !address.value->path.starts_with('@')) {
-    address = CheckBackendAddress(Cat("unix:", context.ResolvePath(address.value->path)));
-  }
-  if (!address.value) {
-    context.AddError(text.where, ValueProblem("address", text.value, address.problem));
-    return;
-  }
-  backend.address = std::move(*address.value);
-  backend.id = backend.address.ToString();
-}
-
-// A backend without an id is one that an error was reported for.
-Backend BuildBackend(Context& context, const Node& node) {
-  Backend backend;
-  if (node.kind != Node::Kind::kMap) {
-    const std::optional<Text> text = ReadElement(context, node, "backends", kBackendExpected);
-    if (text) BuildAddress(context, *text, backend);
-    return backend;
-  }
-  const Section section(context, kBackendsPath, node, node.mark);
-  if (const std::optional<Text> text = section.ReadText("address"))
-    BuildAddress(context, *text, backend);
-  section.ReadWhole("weight", backend.weight);
-  section.ReadBool("backup", backend.backup);
-  section.ReadWhole("max_connections", backend.max_connections);
-  const bool is_other_kind = section.WroteUnavailable("dns") || section.WroteUnavailable("srv") ||
-                             section.WroteUnavailable("file");
-  if (section.Missing("address") && !is_other_kind) {
-    context.AddError(section.where(),
-                     "this backend has no `address`: write one, such as {address: 10.0.1.10:3000}");
-  }
-  return backend;
-}
-
-void BuildBackends(const Section& section, std::string_view name, Upstream& upstream) {
-  Context& context = section.context();
-  const std::optional<std::vector<const Node*>> list = section.ReadList("backends");
-  if (!list) {
-    if (section.Missing("backends")) {
-      context.AddError(section.where(),
-                       Cat("upstream ", Quoted(name), " has no `backends`: write a list, such as [",
-                           "10.0.1.10:3000]"));
-    }
-    return;
-  }
-  if (list->empty()) {
-    context.AddError(section.Find("backends")->value->mark,
-                     Cat("`backends` is empty: upstream ", Quoted(name), " needs at least one"));
-  }
-  std::unordered_map<std::string, int> lines;
-  for (const Node* node : *list) {
-    if (!context.Visit(node->mark)) return;
-    Backend backend = BuildBackend(context, *node);
-    if (backend.id.empty()) continue;
-    const auto [first, is_new] = lines.emplace(backend.id, node->mark.line);
-    if (!is_new) {
-      context.AddError(node->mark,
-                       Cat("backend ", Quoted(backend.id), " is in this list already, on line ",
-                           first->second, ": to send it more requests, raise its `weight`"));
-      continue;
-    }
-    upstream.backends.push_back(std::move(backend));
-  }
-}
 
 void BuildKeepalive(const Section& upstream, Keepalive& keepalive) {
   const std::optional<Section> section = upstream.ReadSection("keepalive");
@@ -109,7 +35,8 @@ void BuildRetryOn(const Section& retries, RetryOn& on) {
   Context& context = retries.context();
   on = {.connect = false, .reset_before_response = false};
   for (const Node* node : *list) {
-    const std::optional<Text> text = ReadElement(context, *node, "on", expected);
+    const std::optional<Text> text =
+        ReadElement(context, *node, "on", expected, Scalar::kTextOrNumber);
     if (!text) continue;
     bool* flag = FlagOf(on, text->value);
     if (flag == nullptr) {
@@ -187,23 +114,33 @@ void BuildQueue(const Section& upstream, Queue& queue) {
 
 }  // namespace
 
+Upstream BuildUpstream(const Section& section, std::string_view name) {
+  Upstream upstream;
+  upstream.name = name;
+  BuildBalance(section, upstream);
+  BuildSticky(section, upstream.sticky);
+  BuildBackends(section, upstream);
+  BuildHealth(section, upstream);
+  BuildKeepalive(section, upstream.keepalive);
+  BuildQueue(section, upstream.queue);
+  BuildRetries(section, upstream.retries);
+  BuildUpstreamTimeouts(section, upstream.timeouts);
+  section.ReadChoice("protocol");  // the only choice there is yet is the default
+  return upstream;
+}
+
 std::vector<Upstream> BuildUpstreams(const Section& root) {
   std::vector<Upstream> upstreams;
   const std::optional<std::vector<Entry>> entries = root.ReadNamed("upstreams");
   if (!entries) return upstreams;
   for (const Entry& entry : *entries) {
-    Upstream& upstream = upstreams.emplace_back();
-    upstream.name = entry.name;
     const std::optional<Section> section = NamedSection(root.context(), "upstreams.*", entry);
-    if (!section) continue;
-    BuildBalance(*section, upstream);
-    BuildSticky(*section, upstream.sticky);
-    BuildBackends(*section, entry.name, upstream);
-    BuildKeepalive(*section, upstream.keepalive);
-    BuildQueue(*section, upstream.queue);
-    BuildRetries(*section, upstream.retries);
-    BuildUpstreamTimeouts(*section, upstream.timeouts);
-    section->ReadChoice("protocol");  // the only choice there is yet is the default
+    if (section) {
+      upstreams.push_back(BuildUpstream(*section, entry.name));
+    } else {
+      // Routes may name it all the same.
+      upstreams.emplace_back().name = entry.name;
+    }
   }
   return upstreams;
 }

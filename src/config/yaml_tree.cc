@@ -137,6 +137,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (!IsClosed(lines_.From(mark)))
       throw Refused(node.mark, "not valid YAML: this quoted text is not closed");
     node.text = value;
+    node.quoted = tag == "!";
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);

@@ -19,7 +19,11 @@ inline constexpr size_t kNodesMax = 1'000'000;
 
 struct Node {
   enum class Kind : uint8_t { kNull, kScalar, kList, kMap };
+  // What a scalar is by itself. YAML leaves that to the key, JSON does not.
+  enum class Type : uint8_t { kAny, kText, kNumber, kBool };
   Kind kind = Kind::kNull;
+  Type type = Type::kAny;
+  bool quoted = false;
   SourceMark mark;
   std::string text;  // kScalar
   // kList: the elements; kMap: key, value, key, value. A value used by an alias stands in several

@@ -14,7 +14,7 @@
 namespace rondo::config {
 
 // Either a value or at least one error. In JSON errors have no line and column but `field`, such as
-// "backends[2].weight".
+// "backends[2].weight" (empty for the whole); a text that is no JSON at all has line and column.
 template <class T>
 struct Parsed {
   std::optional<T> value = {};

@@ -22,8 +22,8 @@ std::string WriteUpstreamJson(const Upstream& upstream);
 std::string WriteBackendJson(const Backend& backend);
 
 // The keys that differ and that only a restart changes, such as "process.workers": every key of
-// `process` but lame_duck and the graces, and admin.listen, logging.access.path,
-// logging.access.format and resolver, which a caller that can apply them takes out.
+// `process` but lame_duck and the graces; and admin.listen, logging.access.path and
+// logging.access.format, which a caller that can apply them takes out.
 std::vector<std::string> UnreloadableChanges(const Config& old, const Config& now);
 
 }  // namespace rondo::config
