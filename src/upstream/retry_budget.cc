@@ -14,7 +14,8 @@ bool RetryFloor::TryTake(Instant now) {
   const uint64_t second = static_cast<uint32_t>(SecondOf(now));
   uint64_t seen = second_and_count_.load(std::memory_order_relaxed);
   for (;;) {
-    // Workers' clocks differ by a tick: one that is still in the second before counts with the others.
+    // Workers' clocks differ by a tick: one that is still in the second before counts with the
+    // others.
     const uint64_t current = std::max(seen >> 32, second);
     const uint64_t count = (seen >> 32) == current ? (seen & 0xffffffffu) : 0;
     if (count >= kPerSecond) return false;

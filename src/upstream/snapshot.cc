@@ -1,5 +1,8 @@
 #include "rondo/upstream/snapshot.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "rondo/base/check.h"
 
 namespace rondo::upstream {
@@ -12,15 +15,16 @@ std::vector<route::RouteMatch> MatchesOf(const config::Listener& listener) {
   return matches;
 }
 
-size_t IndexOf(const std::vector<config::Upstream>& upstreams, const std::string& name) {
-  for (size_t i = 0; i < upstreams.size(); ++i) {
-    if (upstreams[i].name == name) return i;
-  }
+using Names = std::span<const std::string_view>;
+
+size_t IndexOf(Names upstreams, std::string_view name) {
+  const auto found = std::find(upstreams.begin(), upstreams.end(), name);
   // The configuration was checked: a route names upstreams that exist.
-  RONDO_CHECK(false);
+  RONDO_CHECK(found != upstreams.end());
+  return static_cast<size_t>(found - upstreams.begin());
 }
 
-RouteAction ActionOf(const config::RouteConfig& route, const std::vector<config::Upstream>& upstreams) {
+RouteAction ActionOf(const config::RouteConfig& route, Names upstreams) {
   RouteAction action;
   if (!route.upstream.empty()) action.upstream = IndexOf(upstreams, route.upstream);
   if (!route.upstreams.empty()) {
@@ -36,31 +40,146 @@ RouteAction ActionOf(const config::RouteConfig& route, const std::vector<config:
   return action;
 }
 
+std::vector<std::string_view> NamesOf(
+    const std::vector<std::shared_ptr<const UpstreamConfig>>& upstreams) {
+  std::vector<std::string_view> names;
+  names.reserve(upstreams.size());
+  for (const auto& each : upstreams) names.push_back(each->settings.name);
+  return names;
+}
+
+// Whether the indices that `listener` was compiled with still mean the upstreams that its routes
+// name.
+bool StillResolves(const ListenerSnapshot& listener, Names upstreams) {
+  const auto means = [&](size_t index, const std::string& name) {
+    return index < upstreams.size() && upstreams[index] == name;
+  };
+  for (size_t i = 0; i < listener.actions.size(); ++i) {
+    const config::RouteConfig& route = listener.settings.routes[i];
+    const RouteAction& action = listener.actions[i];
+    if (!route.upstream.empty() && !means(action.upstream, route.upstream)) return false;
+    for (size_t j = 0; j < route.upstreams.size(); ++j) {
+      if (!means(action.split_upstreams[j], route.upstreams[j].name)) return false;
+    }
+  }
+  return true;
+}
+
+http::StickyCookie CookieOf(const config::Upstream& upstream) {
+  if (!upstream.sticky) return {};
+  return http::StickyCookie{upstream.sticky->cookie, upstream.sticky->ttl};
+}
+
+std::vector<std::shared_ptr<BackendShared>> NewBackends(const config::Upstream& upstream,
+                                                        size_t workers) {
+  std::vector<std::shared_ptr<BackendShared>> backends;
+  backends.reserve(upstream.backends.size());
+  for (const config::Backend& each : upstream.backends) {
+    backends.push_back(std::make_shared<BackendShared>(each.id, each.address,
+                                                       BackendShared::NextSerial(), workers));
+  }
+  return backends;
+}
+
+config::Config ProcessValues(const config::Config& config) {
+  config::Config values;
+  values.process = config.process;
+  values.logging = config.logging;
+  values.admin = config.admin;
+  values.admin_optional = config.admin_optional;
+  values.resolver = config.resolver;
+  values.timeouts = config.timeouts;
+  values.limits = config.limits;
+  return values;
+}
+
 }  // namespace
 
-UpstreamConfig::UpstreamConfig(const config::Upstream& upstream, size_t workers) : settings(upstream) {
-  backends.reserve(settings.backends.size());
-  bool limited = false;
-  for (const auto& backend : settings.backends) {
-    backends.push_back(std::make_shared<BackendShared>(backend));
-    limited |= backend.max_connections > 0;
-  }
-  if (settings.sticky) sticky_cookie = http::StickyCookie{settings.sticky->cookie, settings.sticky->ttl};
-  if (limited) board = std::make_unique<WaitBoard>(workers);
+UpstreamConfig::UpstreamConfig(const config::Upstream& upstream,
+                               std::shared_ptr<UpstreamShared> upstream_shared,
+                               std::vector<std::shared_ptr<BackendShared>> backends_in_order)
+    : settings(upstream),
+      shared(std::move(upstream_shared)),
+      backends(std::move(backends_in_order)),
+      sticky_cookie(CookieOf(upstream)) {
+  RONDO_CHECK(shared != nullptr && backends.size() == settings.backends.size());
 }
 
-ListenerSnapshot::ListenerSnapshot(const config::Listener& listener,
-                                   const std::vector<config::Upstream>& upstreams)
-    : settings(listener), router(MatchesOf(listener)) {
-  for (const auto& each : settings.routes) actions.push_back(ActionOf(each, upstreams));
+UpstreamConfig::UpstreamConfig(const config::Upstream& upstream, size_t workers)
+    : UpstreamConfig(upstream, std::make_shared<UpstreamShared>(upstream.name, workers),
+                     NewBackends(upstream, workers)) {}
+
+std::shared_ptr<const UpstreamConfig> ReuseOrMake(
+    const std::shared_ptr<const UpstreamConfig>& previous, const config::Upstream& upstream,
+    std::shared_ptr<UpstreamShared> shared, std::vector<std::shared_ptr<BackendShared>> backends) {
+  if (previous != nullptr && previous->shared == shared && previous->backends == backends &&
+      previous->settings == upstream) {
+    return previous;
+  }
+  return std::make_shared<const UpstreamConfig>(upstream, std::move(shared), std::move(backends));
 }
+
+ListenerSnapshot::ListenerSnapshot(const config::Listener& listener, uint32_t slot_number,
+                                   Names upstream_names)
+    : settings(listener), slot(slot_number), router(MatchesOf(listener)) {
+  for (const auto& each : settings.routes) actions.push_back(ActionOf(each, upstream_names));
+}
+
+Snapshot::Snapshot(SnapshotParts parts, const Snapshot* previous)
+    : revision(parts.revision),
+      config(ProcessValues(*parts.config)),
+      upstreams(std::move(parts.upstreams)) {
+  AddListeners(parts.config->listeners, previous);
+}
+
+namespace {
+
+SnapshotParts AllNew(uint64_t revision, const config::Config& config, size_t workers) {
+  SnapshotParts parts;
+  parts.revision = revision;
+  parts.config = &config;
+  for (const config::Upstream& each : config.upstreams) {
+    parts.upstreams.push_back(std::make_shared<const UpstreamConfig>(each, workers));
+  }
+  return parts;
+}
+
+}  // namespace
 
 Snapshot::Snapshot(uint64_t revision_number, const config::Config& checked_config, size_t workers)
-    : revision(revision_number), config(checked_config) {
-  for (const auto& listener : config.listeners) listeners.emplace_back(listener, config.upstreams);
-  for (const auto& each : config.upstreams) {
-    upstreams.push_back(std::make_shared<const UpstreamConfig>(each, workers));
+    : Snapshot(AllNew(revision_number, checked_config, workers), nullptr) {}
+
+void Snapshot::AddListeners(const std::vector<config::Listener>& settings,
+                            const Snapshot* previous) {
+  const std::vector<std::string_view> names = NamesOf(upstreams);
+  if (previous != nullptr) slot_names_ = previous->slot_names_;
+  for (const config::Listener& each : settings) {
+    const auto found = std::find(slot_names_.begin(), slot_names_.end(), each.name);
+    const auto slot = static_cast<uint32_t>(found - slot_names_.begin());
+    if (found == slot_names_.end()) slot_names_.push_back(each.name);
+    std::shared_ptr<const ListenerSnapshot> listener;
+    if (previous != nullptr) listener = previous->ShareListener(slot);
+    if (listener == nullptr || !(listener->settings == each) || !StillResolves(*listener, names)) {
+      listener = std::make_shared<const ListenerSnapshot>(each, slot, names);
+    }
+    listeners.push_back(std::move(listener));
   }
+  by_slot_.assign(slot_names_.size(), nullptr);
+  for (const auto& each : listeners) by_slot_[each->slot] = each.get();
+}
+
+std::shared_ptr<const ListenerSnapshot> Snapshot::ShareListener(uint32_t slot) const {
+  for (const auto& each : listeners) {
+    if (each->slot == slot) return each;
+  }
+  return nullptr;
+}
+
+size_t Snapshot::FindUpstream(std::string_view name) const {
+  for (size_t i = 0; i < upstreams.size(); ++i) {
+    if (upstreams[i]->settings.name == name) return i;
+  }
+  return SIZE_MAX;
 }
 
 }  // namespace rondo::upstream

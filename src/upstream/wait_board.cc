@@ -53,8 +53,16 @@ void WaitBoard::PokeOthers(size_t self) {
   }
 }
 
+void WaitBoard::PokeAll() {
+  for (size_t i = 0; i < workers_; ++i) {
+    if (slots_[i].oldest.load(std::memory_order_seq_cst) == INT64_MAX) continue;
+    Set(slots_[i], Poke::kChanged, true);
+  }
+}
+
 void WaitBoard::Set(Slot& slot, Poke poke, bool wake) {
-  // In order behind the place that was given back: what was poked before is only what the worker has not taken.
+  // In order behind the place that was given back: what was poked before is only what the worker
+  // has not taken.
   Poke seen = slot.poked.load(std::memory_order_seq_cst);
   while (seen < poke && !slot.poked.compare_exchange_weak(seen, poke, std::memory_order_seq_cst)) {
   }

@@ -1,119 +1,162 @@
 // Places at backends: taken, given back, and waited for.
+#include <algorithm>
+
+#include "rondo/health/passive.h"
 #include "rondo/upstream/worker_upstream.h"
 
 namespace rondo::upstream {
 
-Lease Lease::Take(WorkerBackend& backend) {
-  std::atomic<uint32_t>& in_flight = backend.shared->in_flight;
-  if (backend.max_in_flight == 0) {
-    in_flight.fetch_add(1, std::memory_order_relaxed);
-    return Lease(backend);
-  }
-  uint32_t seen = in_flight.load(std::memory_order_seq_cst);
-  do {
-    if (seen >= backend.max_in_flight) return Lease();
-  } while (!in_flight.compare_exchange_weak(seen, seen + 1, std::memory_order_seq_cst));
-  return Lease(backend);
-}
-
-void Lease::GiveBack(WorkerBackend& backend) {
-  // First the place, then the look at who waits; see wait_board.h.
-  backend.shared->in_flight.fetch_sub(1, std::memory_order_seq_cst);
-  backend.upstream->PlaceFreed();
-}
-
-void WorkerUpstream::PlaceFreed() {
-  if (board_->waiting() > 0) board_->PokeOldest(worker_);
-}
-
-WorkerUpstream::Acquired WorkerUpstream::Acquire(const PickKey& key, PickState* state, Lease* lease) {
-  // New requests do not overtake those that wait.
-  const bool others_wait = board_ != nullptr && board_->waiting() > 0;
-  if (!others_wait) {
-    *lease = TryLease(key, state);
-    if (*lease) return Acquired::kLease;
-  }
-  // Without a limit a backend is never full: then what was not picked was refused by all.
-  if (board_ == nullptr) return Acquired::kNone;
-  return state == nullptr || AnyLeft(state->primary_refused, state->backup_refused) ? Acquired::kFull
-                                                                                   : Acquired::kNone;
+WorkerUpstream::Acquired WorkerUpstream::Acquire(const PickKey& key, PickState* state,
+                                                 Lease* lease) {
+  Refresh();
+  // New requests do not overtake those that wait, but where nobody else may have the place.
+  const bool others_wait = board_.waiting() > 0;
+  *lease = others_wait ? TrySticky(key, state, Sticky::kDrainingOnly) : TryLease(key, state);
+  if (*lease) return Acquired::kLease;
+  return Hopeless(key, state) ? Acquired::kNone : Acquired::kFull;
 }
 
 Lease WorkerUpstream::TryLease(const PickKey& key, PickState* state) {
-  if (key.sticky) {
-    const auto found = sticky_.find(*key.sticky);
-    if (found != sticky_.end()) {
-      WorkerBackend& own = *found->second;
-      const balance::Tried* tried = state == nullptr ? nullptr : own.backup ? &state->backup : &state->primary;
-      if (tried == nullptr || !tried->Contains(own.member)) {
-        if (Lease lease = Lease::Take(own)) return lease;
-      }
-    }
-  }
+  if (Lease lease = TrySticky(key, state, Sticky::kAny)) return lease;
   const balance::PickContext context{key.hash, loop_.Now()};
   if (Lease lease = PickLease(context, state)) return lease;
-  if (state == nullptr || AnyLeft(state->primary, state->backup)) return Lease();
+  if (state == nullptr || AnyLeft(*state)) return Lease();
   // All were tried. Those that failed in another way than refusing may be tried once more.
-  state->primary = state->primary_refused;
-  state->backup = state->backup_refused;
+  state->KeepRefused();
   return PickLease(context, state);
+}
+
+Lease WorkerUpstream::TrySticky(const PickKey& key, const PickState* state, Sticky which) {
+  if (!key.sticky) return Lease();
+  const auto found = sticky_.find(*key.sticky);
+  if (found == sticky_.end()) return Lease();
+  WorkerBackend& own = *found->second;
+  const bool draining = own.seat.member == WorkerBackend::kNoMember;
+  if (which == Sticky::kDrainingOnly && !draining) return Lease();
+  if (state != nullptr && state->Contains(own.shared->serial)) return Lease();
+  Lease lease = Lease::Take(own);
+  if (lease && draining) own.shared->sticky_requests.Add(loop_.Now());
+  return lease;
 }
 
 Lease WorkerUpstream::PickLease(balance::PickContext context, PickState* state) {
   static const balance::Tried kNothing;
+  if (state != nullptr) Sync(*state);
   for (;;) {
     WorkerBackend* backend = nullptr;
     if (primary_policy_ != nullptr) {
-      const size_t member = primary_policy_->Pick(context, state ? state->primary : kNothing);
+      const size_t member = primary_policy_->Pick(context, state ? state->primary_ : kNothing);
       if (member != balance::Policy::kNone) backend = primaries_[member];
     }
     if (backend == nullptr && backup_policy_ != nullptr) {
-      const size_t member = backup_policy_->Pick(context, state ? state->backup : kNothing);
+      const size_t member = backup_policy_->Pick(context, state ? state->backup_ : kNothing);
       if (member != balance::Policy::kNone) backend = backups_[member];
     }
     if (backend == nullptr) return Lease();
-    // Where another worker took the last place meanwhile, the policy now sees it full and picks anew.
+    // Where another worker took the last place meanwhile, the policy now sees it full and picks
+    // anew.
     if (Lease lease = Lease::Take(*backend)) return lease;
   }
 }
 
-// Whether there is any backend besides these. One that was not picked was full then; how full it is by now says
-// nothing about that, since others give places back all the time.
-bool WorkerUpstream::AnyLeft(const balance::Tried& primary, const balance::Tried& backup) const {
-  return primary.count() < primaries_.size() || backup.count() < backups_.size();
+// Whether there is any backend besides those tried. One that was not picked was full then; how full
+// it is by now says nothing about that, since others give places back all the time. REQUIRES:
+// synced.
+bool WorkerUpstream::AnyLeft(const PickState& state) const {
+  return primaries_.empty() && backups_.empty()
+             ? true  // they may come back: what was tried stays so
+             : state.primary_.count() < primaries_.size() ||
+                   state.backup_.count() < backups_.size();
 }
 
-bool WorkerUpstream::AnyFree() const {
+// Whether there is nothing to wait for: no backend but such as refused this request, and none
+// coming.
+bool WorkerUpstream::Hopeless(const PickKey& key, const PickState* state) const {
+  if (coming_) return false;
+  size_t left = primaries_.size() + backups_.size();
+  if (left > 0 && state != nullptr) {
+    for (size_t i = 0; i < state->count_; ++i) {
+      const PickState::Entry& entry = state->entries()[i];
+      if (!entry.refused) continue;
+      const auto found = by_serial_.find(entry.serial);
+      if (found == by_serial_.end()) continue;
+      left -= found->second->seat.member != WorkerBackend::kNoMember ? 1 : 0;
+    }
+  }
+  if (left > 0) return false;
+  const WorkerBackend* own = StickyOnly(key);
+  return own == nullptr || (state != nullptr && state->Contains(own->shared->serial));
+}
+
+// The backend that drains and that this request may use all the same; or null.
+const WorkerBackend* WorkerUpstream::StickyOnly(const PickKey& key) const {
+  if (!key.sticky || sticky_only_.empty()) return nullptr;
+  const auto found = sticky_.find(*key.sticky);
+  if (found == sticky_.end() || found->second->seat.member != WorkerBackend::kNoMember) {
+    return nullptr;
+  }
+  return found->second;
+}
+
+bool WorkerUpstream::PoliciesFree() const {
   return (primary_policy_ != nullptr && primary_policy_->AnyFree()) ||
          (backup_policy_ != nullptr && backup_policy_->AnyFree());
 }
 
-const WorkerBackend* WorkerUpstream::FindSticky(uint64_t hash) const {
+bool WorkerUpstream::AnyFree() const {
+  if (PoliciesFree()) return true;
+  return std::any_of(sticky_only_.begin(), sticky_only_.end(), [](const WorkerBackend* backend) {
+    // Without a limit nobody waits for it.
+    return backend->max_in_flight > 0 &&
+           backend->shared->in_flight.load(std::memory_order_relaxed) < backend->max_in_flight;
+  });
+}
+
+const WorkerBackend* WorkerUpstream::FindSticky(uint64_t hash) {
+  Refresh();
   const auto found = sticky_.find(hash);
   return found == sticky_.end() ? nullptr : found->second;
 }
 
-bool WorkerUpstream::Enqueue(QueueWait& wait) {
-  if (!board_->Enter(settings().queue.size)) return false;
+int32_t WorkerUpstream::Enqueue(QueueWait& wait) {
+  if (retired_) return -ENOENT;
+  if (!board_.Enter(settings().queue.size)) return -ENOSPC;
   wait.since_ = loop_.Now();
   queue_.PushBack(wait);
   PublishOldest();
-  // Registered first, now look again: a place may have become free before anybody could see us.
-  if (AnyFree()) board_->PokeOldest(worker_);
-  return true;
+  // Registered first, now look again: a place may have become free, or a backend have come up or
+  // gone, before anybody could see us.
+  if (Refresh()) {
+    board_.PokeSelf(worker_);
+  } else if (AnyFree()) {
+    board_.PokeOldest(worker_);
+  }
+  return 0;
 }
 
 void WorkerUpstream::LeaveQueue(QueueWait& wait) {
   if (!wait.ListHook<QueueWait>::linked()) return;
   wait.ListHook<QueueWait>::Unlink();
-  board_->Leave();
+  board_.Leave();
   PublishOldest();
   // A place that was meant for this one may be somebody else's now.
-  if (board_->waiting() > 0 && AnyFree()) board_->PokeOldest(worker_);
+  if (board_.waiting() > 0 && AnyFree()) board_.PokeOldest(worker_);
 }
 
 void WorkerUpstream::PublishOldest() {
-  board_->SetOldest(worker_, queue_.empty() ? kNever : queue_.front().since_);
+  board_.SetOldest(worker_, queue_.empty() ? kNever : queue_.front().since_);
+}
+
+void WorkerUpstream::LeaseEnded(WorkerBackend& backend, uint32_t in_flight_before,
+                                health::State state) {
+  // What waits for the end of a drain looks now.
+  if (in_flight_before == 1 && health::IsHeld(state)) shared().CallControl();
+  if (backend.retired) {
+    if (backend.uses == 0) FreeIfRetired(backend);
+    return;
+  }
+  // First the place was given back, now the look at who waits; see wait_board.h.
+  if (backend.max_in_flight > 0 && board_.waiting() > 0) board_.PokeOldest(worker_);
 }
 
 // Gives free places to those who wait here, oldest first, but to nobody who came after `until`.
@@ -124,7 +167,10 @@ WorkerUpstream::Served WorkerUpstream::ServeWaiting(Instant until) {
     if (!more || wait.in_flight()) return;  // in flight: its end was posted already
     more = wait.since_ <= until && AnyFree();
     if (!more) return;
-    wait.lease = TryLease(wait.key_, wait.state_);
+    // Where only places for returning users are free, most need not be asked.
+    if (PoliciesFree() || StickyOnly(wait.key_) != nullptr) {
+      wait.lease = TryLease(wait.key_, wait.state_);
+    }
     if (!wait.lease) {
       ++result.refused;
       return;
@@ -136,13 +182,25 @@ WorkerUpstream::Served WorkerUpstream::ServeWaiting(Instant until) {
   return result;
 }
 
+// Sends those away who wait for nothing any more.
+void WorkerUpstream::Dismiss() {
+  queue_.ForEach([this](QueueWait& wait) {
+    if (wait.in_flight() || !Hopeless(wait.key_, wait.state_)) return;
+    LeaveQueue(wait);
+    loop_.engine().Post(wait, -ENOENT);
+  });
+}
+
 void WorkerUpstream::ServeBoard() {
   for (;;) {
-    const WaitBoard::Poke poke = board_->Take(worker_);
+    const WaitBoard::Poke poke = board_.Take(worker_);
     if (poke == WaitBoard::Poke::kNone) return;
+    Refresh();
+    if (poke == WaitBoard::Poke::kChanged) Dismiss();
     const bool check = poke == WaitBoard::Poke::kCheck;
-    // Who waits elsewhere for longer comes first, unless what is free was of no use to those before.
-    const Instant elsewhere = check ? kNever : board_->OldestElsewhere(worker_);
+    // Who waits elsewhere for longer comes first, unless there is room for everybody, or what is
+    // free was of no use to those before.
+    const Instant elsewhere = check || unlimited_ ? kNever : board_.OldestElsewhere(worker_);
     const bool in_turn = !queue_.empty() && queue_.front().since_ <= elsewhere;
     Served here = in_turn ? ServeWaiting(elsewhere) : Served();
     if (in_turn && here.served == 0) {
@@ -150,14 +208,38 @@ void WorkerUpstream::ServeBoard() {
       if (here.refused == 0) continue;
       if (!check) here = ServeWaiting(kNever);
     }
-    if (board_->waiting() == 0 || !AnyFree()) continue;
+    if (board_.waiting() == 0 || !AnyFree()) continue;
     if (here.served > 0 || !in_turn) {
-      board_->PokeOldest(worker_);
+      board_.PokeOldest(worker_);
     } else if (!check) {
       // What is free was refused to everybody who waits here: others may have better luck.
-      board_->PokeOthers(worker_);
+      board_.PokeOthers(worker_);
     }
   }
+}
+
+void WorkerUpstream::ReportSlow(WorkerBackend& backend, Outcome outcome) {
+  BackendShared& shared_backend = *backend.shared;
+  if (outcome == Outcome::kSuccess) {
+    shared_backend.failure_run.store(0, std::memory_order_relaxed);
+    return;
+  }
+  const bool not_connected = outcome == Outcome::kRefused || outcome == Outcome::kConnectTimeout;
+  uint32_t found = outcome == Outcome::kRefused || outcome == Outcome::kReset ? kSuspect : 0;
+  const config::PassiveHealth& rule = settings().passive_health;
+  uint64_t seen = shared_backend.failure_run.load(std::memory_order_relaxed);
+  health::FailureStep step;
+  do {
+    step = health::CountFailure(health::FailureRun::FromWord(seen), rule.max_fails,
+                                rule.fail_timeout, loop_.Now());
+  } while (!shared_backend.failure_run.compare_exchange_weak(seen, step.run.word(),
+                                                             std::memory_order_relaxed));
+  if (step.reached) found |= not_connected ? kEjectRefused : kEjectAnswers;
+  shared_backend.last_failure.store(outcome, std::memory_order_relaxed);
+  if (found == 0) return;
+  // Whoever sets a bit first calls; the others' news is the same.
+  const uint32_t before = shared_backend.reports.fetch_or(found, std::memory_order_seq_cst);
+  if ((before & found) != found) shared().CallControl();
 }
 
 void QueueWait::OnDeliver(io::Op& op) {

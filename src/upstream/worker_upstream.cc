@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <new>
 
-#include "rondo/balance/stable_hash.h"
+#include "rondo/metrics/backend_cell.h"
 
 namespace rondo::upstream {
 
@@ -14,51 +14,24 @@ WorkerUpstream::WorkerUpstream(rt::Loop& loop, std::shared_ptr<const UpstreamCon
                                size_t worker, size_t workers, uint64_t seed)
     : loop_(loop),
       config_(std::move(config)),
-      board_(config_->board.get()),
+      generation_(config_->shared->generation),
+      board_(config_->shared->board),
       worker_(worker),
+      workers_(workers),
+      seed_(seed),
       budget_(config_->settings.retries.budget_percent) {
-  if (board_ != nullptr) board_->Join(worker, loop.engine());
-  // Shared out over the workers so that the sum is the configured bound; at least one each.
-  const size_t idle = static_cast<size_t>(config_->settings.keepalive.idle);
-  idle_max_ = idle == 0 ? 0 : std::max<size_t>(1, idle / workers + (worker < idle % workers ? 1 : 0));
-
-  std::vector<balance::Member> primary_members;
-  std::vector<balance::Member> backup_members;
-  for (const auto& shared : config_->backends) {
-    auto backend = std::make_unique<WorkerBackend>();
-    backend->upstream = this;
-    backend->shared = shared;
-    backend->address = io::ToRawAddress(shared->settings.address);
-    backend->backup = shared->settings.backup;
-    auto& members = backend->backup ? backup_members : primary_members;
-    backend->member = members.size();
-    backend->max_in_flight = shared->settings.max_connections;
-    members.push_back(balance::Member{shared->settings.weight, balance::StableHash(shared->settings.id),
-                                      &shared->in_flight, backend->max_in_flight, &shared->latency});
-    if (config_->settings.sticky) {
-      backend->sticky_hash = balance::StickyHash(config_->settings.name, shared->settings.id);
-      sticky_.emplace(backend->sticky_hash, backend.get());
-    }
-    (backend->backup ? backups_ : primaries_).push_back(backend.get());
-    backends_.push_back(std::move(backend));
-  }
-  const auto kind = config_->settings.balance;
-  if (!primary_members.empty()) {
-    primary_policy_ = balance::MakePolicy(kind, std::move(primary_members), seed);
-  }
-  if (!backup_members.empty()) {
-    backup_policy_ = balance::MakePolicy(kind, std::move(backup_members), seed);
-  }
+  board_.Join(worker, loop.engine());
+  Backends nobody_left;
+  TakeConfig(nobody_left);
+  MakeView();
 }
 
-WorkerUpstream::~WorkerUpstream() { RONDO_CHECK(connections_ == 0 && queue_.empty()); }
-
-void WorkerUpstream::MarkTried(PickState& state, const WorkerBackend& backend, bool refused) {
-  (backend.backup ? state.backup : state.primary).Add(backend.member);
-  if (refused) (backend.backup ? state.backup_refused : state.primary_refused).Add(backend.member);
+WorkerUpstream::~WorkerUpstream() {
+  RONDO_CHECK(users_ == 0 && connections_ == 0 && queue_.empty() && retired_backends_.empty());
 }
 
-BackendConnection::BackendConnection(WorkerBackend& backend, int fd, io::Engine& engine, Instant now)
+BackendConnection::BackendConnection(WorkerBackend& backend, int fd, io::Engine& engine,
+                                     Instant now)
     : receiver(engine, nullptr, this),
       sender(engine),
       backend_(backend),
@@ -75,13 +48,18 @@ BackendConnection& WorkerUpstream::Make(WorkerBackend& backend, int fd) {
   connection->receiver.set_unawaited(&OnUnawaited);
   connection->idle_timer_.set_fire(&OnIdleTimeout);
   ++connections_;
+  ++backend.uses;
+  backend.cell().active.Add(1);
   return *connection;
 }
 
 void WorkerUpstream::Free(BackendConnection& connection) {
+  WorkerBackend& backend = connection.backend_;
   connection.~BackendConnection();
   loop_.frames().Free(&connection, sizeof(BackendConnection));
   --connections_;
+  backend.cell().active.Add(-1);
+  if (--backend.uses == 0) FreeIfRetired(backend);
 }
 
 bool WorkerUpstream::Fit(const BackendConnection& connection) const {
@@ -94,10 +72,29 @@ bool WorkerUpstream::Fit(const BackendConnection& connection) const {
          loop_.Now() - connection.opened_at_ < keepalive.max_age;
 }
 
+// Whether anybody may want an idle connection to it: not where it was removed, drained or is held.
+bool WorkerUpstream::MayPool(const WorkerBackend& backend) {
+  if (backend.retired) return false;
+  switch (backend.shared->state.load(std::memory_order_relaxed)) {
+    case health::State::kDrained:
+    case health::State::kMaintenance:
+      return false;
+    case health::State::kChecking:
+    case health::State::kWarming:
+    case health::State::kUp:
+    case health::State::kDown:
+    case health::State::kEjected:
+    case health::State::kDraining:
+      break;
+  }
+  return true;
+}
+
 BackendConnection* WorkerUpstream::TakeIdle(WorkerBackend& backend, Duration idle_less_than) {
   while (!backend.idle.empty()) {
     BackendConnection& connection = backend.idle.front();
-    if (loop_.Now() - connection.idle_since_ >= idle_less_than) return nullptr;  // the rest is older
+    if (loop_.Now() - connection.idle_since_ >= idle_less_than)
+      return nullptr;  // the rest is older
     LeavePool(connection);
     if (!Fit(connection)) {
       Close(connection);
@@ -105,15 +102,17 @@ BackendConnection* WorkerUpstream::TakeIdle(WorkerBackend& backend, Duration idl
     }
     ++connection.requests_;
     connection.keepalive_hint_s_ = -1;
+    backend.cell().reused.Add();
     return &connection;
   }
   return nullptr;
 }
 
 rt::Task<ConnectResult> WorkerUpstream::Connect(WorkerBackend& backend, rt::CancelToken& token) {
-  const int fd = loop_.engine().OpenStream(backend.shared->settings.address);
+  const int fd = loop_.engine().OpenStream(backend.shared->address);
   if (fd < 0) co_return ConnectResult{nullptr, -fd};
   BackendConnection& connection = Make(backend, fd);
+  const Instant began = loop_.Now();
   const int32_t result =
       co_await connection.sender.Connect(&backend.address.any, backend.address.length, token);
   if (result < 0) {
@@ -121,6 +120,8 @@ rt::Task<ConnectResult> WorkerUpstream::Connect(WorkerBackend& backend, rt::Canc
     co_return ConnectResult{nullptr, -result};
   }
   connection.requests_ = 1;
+  backend.cell().opened.Add();
+  backend.cell().connect.Observe(loop_.Now() - began);
   co_return ConnectResult{&connection, 0};
 }
 
@@ -133,7 +134,7 @@ void WorkerUpstream::Release(BackendConnection& connection) {
     timeout = std::min(timeout, promised);
   }
   if (backend.idle_count >= idle_max_ || timeout <= Duration::zero() || !Fit(connection) ||
-      connection.receiver.ready()) {
+      connection.receiver.ready() || !MayPool(backend)) {
     Close(connection);
     return;
   }
@@ -142,6 +143,8 @@ void WorkerUpstream::Release(BackendConnection& connection) {
   backend.idle.PushFront(connection);
   ++backend.idle_count;
   ++idle_connections_;
+  backend.cell().idle.Add(1);
+  backend.cell().active.Add(-1);
   connection.receiver.Arm();
   loop_.wheel().Arm(connection.idle_timer_, loop_.Now() + timeout);
 }
@@ -152,6 +155,8 @@ void WorkerUpstream::LeavePool(BackendConnection& connection) {
   connection.idle_ = false;
   --connection.backend_.idle_count;
   --idle_connections_;
+  connection.backend_.cell().idle.Add(-1);
+  connection.backend_.cell().active.Add(1);
 }
 
 void WorkerUpstream::Close(BackendConnection& connection, bool reset) {
@@ -174,8 +179,8 @@ void WorkerUpstream::CloseIdle() {
 
 void WorkerUpstream::OnUnawaited(rt::Receiver& receiver) {
   auto& connection = *static_cast<BackendConnection*>(receiver.owner());
-  // While leased, what arrives is held until the exchange asks. While idle, an end, an error or bytes that
-  // nobody asked for all mean that it must not be used again.
+  // While leased, what arrives is held until the exchange asks. While idle, an end, an error or
+  // bytes that nobody asked for all mean that it must not be used again.
   if (connection.idle_) connection.backend_.upstream->Close(connection);
 }
 

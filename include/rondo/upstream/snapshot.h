@@ -95,6 +95,8 @@ struct Snapshot {
 
  private:
   void AddListeners(const std::vector<config::Listener>& settings, const Snapshot* previous);
+  std::shared_ptr<const ListenerSnapshot> ShareListener(uint32_t slot) const;
+  std::vector<std::string> slot_names_;  // of all listeners there ever were
   std::vector<const ListenerSnapshot*> by_slot_;
 };
 

@@ -50,6 +50,8 @@ class WaitBoard {
   // Pokes all workers that have waiters, with kChanged: states, members or limits are other than
   // before. Any thread.
   void PokeAll();
+  // The same for this worker alone, which looks at the end of its tick.
+  void PokeSelf(size_t worker) { Set(slots_[worker], Poke::kChanged, false); }
   // Whether Take would say anything. That worker.
   bool poked(size_t worker) const {
     return slots_[worker].poked.load(std::memory_order_relaxed) != Poke::kNone;

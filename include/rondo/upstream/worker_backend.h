@@ -37,9 +37,19 @@ struct WorkerBackend : ListHook<WorkerBackend> {
   bool watched = false;
   // Whether requests that carry its cookie may go there.
   bool takes_sticky = false;
-  size_t member = kNoMember;  // index in its policy; kNoMember: not eligible
-  uint64_t sticky_hash = 0;   // what its stickiness cookie carries; 0 without stickiness
-  uint32_t uses = 0;          // leases, connections and BackendRefs
+  // Where it sits in the policy of its tier; kNoMember: not eligible.
+  struct Seat {
+    size_t member = kNoMember;
+    uint32_t weight = 0;  // hundredths of it, while anybody's slow start lasts
+    uint32_t limit = 0;
+    bool backup = false;
+    friend bool operator==(const Seat&, const Seat&) = default;
+  };
+  Seat seat;
+  size_t position = 0;  // in the configuration's list
+  uint64_t id_hash = 0;
+  uint64_t sticky_hash = 0;  // what its stickiness cookie carries; 0 without stickiness
+  uint32_t uses = 0;         // leases, connections and BackendRefs
   IntrusiveList<BackendConnection> idle;  // most recently used first
   size_t idle_count = 0;
 

@@ -72,6 +72,18 @@ class WorkerUpstream {
   // UpstreamRefs.
   size_t users() const { return users_; }
 
+  // Makes the view anew where it is out of date; true where it was. Every pick does so by itself:
+  // this is for who wants it seen at once (idle connections to a backend that was drained close
+  // then).
+  bool Refresh() {
+    if (generation_.load(std::memory_order_acquire) == seen_generation_ && loop_.Now() < next_step_)
+        [[likely]] {
+      return false;
+    }
+    MakeView();
+    return true;
+  }
+
   // -- picking --
   enum class Acquired : uint8_t {
     kLease,
@@ -163,31 +175,24 @@ class WorkerUpstream {
   class ViewBuilder;
 
   // -- worker_view.cc --
-  void TakeConfig();
-  std::vector<std::unique_ptr<WorkerBackend>> MatchBackends();
-  void RetireBackend(std::unique_ptr<WorkerBackend> backend);
-  void FreeUnused();
-  // Makes the view anew where it is out of date; true where it was.
-  bool Refresh() {
-    if (generation_.load(std::memory_order_acquire) == seen_generation_ && loop_.Now() < next_step_)
-        [[likely]] {
-      return false;
-    }
-    MakeView();
-    return true;
-  }
+  using Backends = IntrusiveList<WorkerBackend, WorkerBackend>;
+  void TakeConfig(Backends& left);
+  void MatchBackends(Backends& left);
+  void RetireBackend(WorkerBackend& backend);
   void MakeView();
   void Sync(PickState& state) const;
 
   // -- worker_queue.cc --
   Lease TryLease(const PickKey& key, PickState* state);
-  Lease TrySticky(const PickKey& key, const PickState* state, bool draining_only);
+  enum class Sticky : uint8_t { kAny, kDrainingOnly };
+  Lease TrySticky(const PickKey& key, const PickState* state, Sticky which);
   Lease PickLease(balance::PickContext context, PickState* state);
   bool AnyLeft(const PickState& state) const;
   bool AllRefused(const PickState& state) const;
   bool AnyFree() const;
-  bool StickyOnlyFree(const PickKey& key) const;
-  bool Hopeless(const PickState* state) const;
+  bool PoliciesFree() const;
+  const WorkerBackend* StickyOnly(const PickKey& key) const;
+  bool Hopeless(const PickKey& key, const PickState* state) const;
   int32_t Enqueue(QueueWait& wait);
   void LeaveQueue(QueueWait& wait);
   void PublishOldest();
@@ -209,6 +214,7 @@ class WorkerUpstream {
   void Free(BackendConnection& connection);
   void LeavePool(BackendConnection& connection);
   bool Fit(const BackendConnection& connection) const;
+  static bool MayPool(const WorkerBackend& backend);
 
   rt::Loop& loop_;
   std::shared_ptr<const UpstreamConfig> config_;
@@ -220,17 +226,18 @@ class WorkerUpstream {
 
   std::vector<std::unique_ptr<WorkerBackend>> backends_;  // in the order of the configuration
   absl::flat_hash_map<uint64_t, WorkerBackend*> by_serial_;
-  IntrusiveList<WorkerBackend, WorkerBackend> retired_backends_;
+  Backends retired_backends_;
 
   // The view.
   uint64_t seen_generation_ = 0;
   Instant next_step_ = kNever;  // of a slow start
   uint64_t view_ = 0;           // its number; PickState
-  uint64_t policies_made_ = 0;
-  bool coming_ = false;  // something is checking or warming, or not resolved yet
+  bool unlimited_ = false;      // somebody in it has no max_connections
+  bool coming_ = false;         // something is checking or warming, or not resolved yet
   std::vector<WorkerBackend*> primaries_;
   std::vector<WorkerBackend*> backups_;
   std::vector<WorkerBackend*> sticky_only_;
+  balance::PolicyKind policy_kind_{};
   std::unique_ptr<balance::Policy> primary_policy_;
   std::unique_ptr<balance::Policy> backup_policy_;
   absl::flat_hash_map<uint64_t, WorkerBackend*> sticky_;  // empty without `sticky`
