@@ -76,11 +76,18 @@ class Discovery {
   class Teller;   // tells the listener in the next tick what it must know
   using NameKey = std::pair<Query::Type, std::string>;
 
+  void Reconcile(const std::string& upstream, std::vector<std::unique_ptr<Source>>& have,
+                 const std::vector<config::BackendSource>& wanted, Source* parent);
   void Attach(Source& source);
   void Detach(Source& source);
-  void Update(Source& source, std::vector<config::Backend> backends);
-  void SetProblem(Source& source, const std::string& text);
-  void TellLater(Source& source);
+  // Takes up what the source's file says now.
+  void AdoptList(Source& source);
+  // Makes what is known of the source what its name or file says.
+  void Refresh(Source& source);
+  void OnNews(Source& source);
+  void SetKnown(Source& source, std::vector<config::Backend> backends);
+  void SetProblem(Source& source, const std::string& problem);
+  void TellLater(Source& source, bool known, bool problem);
   void Tell();
 
   rt::Loop& loop_;

@@ -6,12 +6,11 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "rondo/base/intrusive_list.h"
 
 namespace rondo::control {
 
 // Somebody's interest in one path; owned by him.
-class FileWatch : public ListHook<> {
+class FileWatch {
  public:
   // The file may have been written, replaced, removed or have appeared: also by a change of a link
   // on the way to it. Called too often rather than not. It may watch and unwatch others, but not
@@ -19,6 +18,8 @@ class FileWatch : public ListHook<> {
   using Changed = void (*)(FileWatch&);
   FileWatch(std::string watched, Changed on_changed)
       : path(std::move(watched)), changed(on_changed) {}
+  FileWatch(const FileWatch&) = delete;
+  FileWatch& operator=(const FileWatch&) = delete;
 
   const std::string path;
   const Changed changed;
