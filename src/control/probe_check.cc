@@ -1,0 +1,100 @@
+#include "control/probe_check.h"
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace rondo::control {
+namespace {
+
+using health::CheckOutcome;
+using health::CheckResult;
+
+// "connect_failed: Permission denied": the outcome's name, and what more there is to say.
+CheckResult Failure(CheckOutcome outcome, std::string_view more = {}) {
+  std::string detail(health::CheckOutcomeName(outcome));
+  if (!more.empty()) detail.append(": ").append(more);
+  return CheckResult{.outcome = outcome, .detail = std::move(detail)};
+}
+
+std::string ErrorText(int error) { return std::generic_category().message(error); }
+
+CheckResult JudgeConnect(const ProbeConnection::Connected& connected) {
+  const int error = connected.error;
+  if (connected.local) return Failure(CheckOutcome::kLocal, ErrorText(error));
+  switch (error) {
+    case ECONNREFUSED:
+      return Failure(CheckOutcome::kConnectRefused);
+    case ENOENT:  // no such unix socket
+    case ECONNRESET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      return Failure(CheckOutcome::kConnectRefused, ErrorText(error));
+    case ECANCELED:
+    case ETIMEDOUT:
+      return Failure(CheckOutcome::kConnectTimeout);
+    default:
+      return Failure(CheckOutcome::kConnectFailed, ErrorText(error));
+  }
+}
+
+CheckResult JudgeAnswer(const config::HealthCheck& check, int error, const ProbeAnswer& answer) {
+  if (error == ECANCELED) return Failure(CheckOutcome::kResponseTimeout);
+  if (error != 0) return Failure(CheckOutcome::kReset, ErrorText(error));
+  switch (answer.progress()) {
+    case ProbeAnswer::Progress::kBad:
+      return Failure(CheckOutcome::kBadResponse, answer.problem());
+    case ProbeAnswer::Progress::kNeedMore:
+    case ProbeAnswer::Progress::kCut:
+      return Failure(CheckOutcome::kReset, "closed before the answer was whole");
+    case ProbeAnswer::Progress::kDecided:
+      break;
+  }
+  std::vector<health::StatusRange> expected;
+  for (const config::StatusRange& range : check.expect_status) {
+    expected.push_back({.first = range.first, .last = range.last});
+  }
+  CheckResult result{.status = answer.status()};
+  if (!health::IsExpected(result.status, expected)) {
+    result.outcome = CheckOutcome::kStatus;
+    result.detail = health::StatusDetail(result.status, expected);
+  } else if (!answer.text_found()) {
+    result.outcome = CheckOutcome::kBody;
+    result.detail = "body without the expected text";
+  } else {
+    result.detail = "status " + std::to_string(result.status);
+  }
+  return result;
+}
+
+}  // namespace
+
+SocketAddress CheckAddress(const config::HealthCheck& check, const SocketAddress& backend) {
+  SocketAddress to = backend;
+  if (check.port && to.kind == SocketAddress::Kind::kIp) to.port = *check.port;
+  return to;
+}
+
+ProbeAnswer::Wants CheckWants(const config::HealthCheck& check) {
+  return {.request_was_head = check.method == "HEAD", .text = check.expect_body};
+}
+
+rt::Task<CheckResult> MakeCheck(ProbeConnection& connection, const config::HealthCheck& check,
+                                const SocketAddress& to, std::string_view user_agent,
+                                ProbeAnswer& answer) {
+  const ProbeConnection::Connected connected = co_await connection.Connect(to);
+  if (connected.error != 0) co_return JudgeConnect(connected);
+  switch (check.type) {
+    case config::HealthCheck::Type::kTcp:
+      co_return CheckResult{.detail = "connected"};
+    case config::HealthCheck::Type::kHttp:
+      break;
+  }
+  const std::string request = CheckRequest(check, to, user_agent);
+  const int error = co_await connection.Ask(request, answer);
+  co_return JudgeAnswer(check, error, answer);
+}
+
+}  // namespace rondo::control
