@@ -87,12 +87,12 @@ void EpollEngine::Run(Instant deadline) {
   ++tick_;
   RetryParked();
   StartPending();
-  Collect(deadline);
+  size_t budget = Collect(deadline);
+  StartPending();
   // What the deliveries submit can mostly be done at once: sends above all. Doing it here saves
   // looking for events in between; the bound keeps the tick short for timers and mailboxes.
-  size_t budget = kDeliveriesMax;
-  for (int round = 0; round < kRoundsMax && budget > 0 && !ready_.empty(); ++round) {
-    if (round > 0) RetryParked();
+  for (int round = 1; round < kRoundsMax && budget > 0 && !ready_.empty(); ++round) {
+    RetryParked();
     budget = Deliver(budget);
     StartPending();
   }
@@ -316,11 +316,19 @@ void EpollEngine::FinishAccept(Op& op, int32_t result) {
 
 // -- collecting --
 
-void EpollEngine::Collect(Instant deadline) {
+size_t EpollEngine::Collect(Instant deadline) {
   const bool look_only = !ready_.empty() || !pending_.empty();
   const int count = Wait(look_only ? Instant::min() : WaitLimit(deadline));
   now_ = MonotonicNow();
-  for (int i = 0; i < count; ++i) OnEvent(events_[i].data.fd, events_[i].events);
+  size_t budget = Deliver(kDeliveriesMax);
+  // Each event's bytes are delivered while they are in the cache: who gets them mostly gives the
+  // buffer back, so that the next event's bytes come into the very same one. What the deliveries
+  // submit is not started before all events are through: sends in one go wake a peer once.
+  for (int i = 0; i < count; ++i) {
+    OnEvent(events_[i].data.fd, events_[i].events);
+    budget = Deliver(budget);
+  }
+  return budget;
 }
 
 int EpollEngine::Wait(Instant deadline) {
@@ -357,6 +365,8 @@ void EpollEngine::OnEvent(int fd, uint32_t events) {
     return;
   }
   Descriptor& descriptor = DescriptorOf(fd);
+  // An earlier event's delivery may have closed it, and the number may be another one's by now.
+  if (!descriptor.registered) return;
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) descriptor.ending = true;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
     descriptor.readable = true;
