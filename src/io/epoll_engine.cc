@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "io/system_call.h"
 
 namespace rondo::io {
 namespace {
@@ -87,12 +88,12 @@ void EpollEngine::Run(Instant deadline) {
   ++tick_;
   RetryParked();
   StartPending();
-  Collect(deadline);
+  size_t budget = Collect(deadline);
+  StartPending();
   // What the deliveries submit can mostly be done at once: sends above all. Doing it here saves
   // looking for events in between; the bound keeps the tick short for timers and mailboxes.
-  size_t budget = kDeliveriesMax;
-  for (int round = 0; round < kRoundsMax && budget > 0 && !ready_.empty(); ++round) {
-    if (round > 0) RetryParked();
+  for (int round = 1; round < kRoundsMax && budget > 0 && !ready_.empty(); ++round) {
+    RetryParked();
     budget = Deliver(budget);
     StartPending();
   }
@@ -195,40 +196,38 @@ void EpollEngine::TryReceive(Op& op) {
     if (buffer == nullptr) return Park(op);
   }
   const size_t room = provided ? BufferPool::kBufferBytes : op.size;
-  ssize_t count;
+  int64_t count;
   do {
-    count = recv(op.fd, provided ? buffer : op.data, room, MSG_DONTWAIT);
-  } while (count < 0 && errno == EINTR);
+    count = Receive(op.fd, provided ? buffer : op.data, room, MSG_DONTWAIT);
+  } while (count == -EINTR);
   if (count > 0) {
     Descriptor& descriptor = DescriptorOf(op.fd);
     descriptor.received_tick = tick_;
     if (static_cast<size_t>(count) < room && !descriptor.ending) descriptor.readable = false;
     return FinishReceiver(op, static_cast<int32_t>(count), buffer);
   }
-  const int error = errno;
   if (buffer != nullptr) buffers_.Return(buffer);
-  if (count == 0) return FinishReceiver(op, 0);
-  if (error != EAGAIN) return FinishReceiver(op, -error);
-  WaitForBytes(op);
+  if (count == -EAGAIN) return WaitForBytes(op);
+  FinishReceiver(op, static_cast<int32_t>(count));
 }
 
 void EpollEngine::TrySend(Op& op) {
   if (op.kind == Op::Kind::kWaitWritable) {
     if (ReadyNow(op.fd, POLLOUT)) return FinishSender(op, 0);
   } else {
-    ssize_t count;
+    int64_t count;
     do {
       if (op.kind == Op::Kind::kSendVector) {
         msghdr message{};
         message.msg_iov = const_cast<iovec*>(op.vector);
         message.msg_iovlen = op.size;
         count = sendmsg(op.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (count < 0) count = -errno;
       } else {
-        count = send(op.fd, op.data, op.size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        count = Send(op.fd, op.data, op.size, MSG_NOSIGNAL | MSG_DONTWAIT);
       }
-    } while (count < 0 && errno == EINTR);
-    if (count >= 0) return FinishSender(op, static_cast<int32_t>(count));
-    if (errno != EAGAIN) return FinishSender(op, -errno);
+    } while (count == -EINTR);
+    if (count != -EAGAIN) return FinishSender(op, static_cast<int32_t>(count));
   }
   DescriptorOf(op.fd).writable = false;
   Register(op, kStreamEvents);
@@ -316,11 +315,19 @@ void EpollEngine::FinishAccept(Op& op, int32_t result) {
 
 // -- collecting --
 
-void EpollEngine::Collect(Instant deadline) {
+size_t EpollEngine::Collect(Instant deadline) {
   const bool look_only = !ready_.empty() || !pending_.empty();
   const int count = Wait(look_only ? Instant::min() : WaitLimit(deadline));
   now_ = MonotonicNow();
-  for (int i = 0; i < count; ++i) OnEvent(events_[i].data.fd, events_[i].events);
+  size_t budget = Deliver(kDeliveriesMax);
+  // Each event's bytes are delivered while they are in the cache: who gets them mostly gives the
+  // buffer back, so that the next event's bytes come into the very same one. What the deliveries
+  // submit is not started before all events are through: sends in one go wake a peer once.
+  for (int i = 0; i < count; ++i) {
+    OnEvent(events_[i].data.fd, events_[i].events);
+    budget = Deliver(budget);
+  }
+  return budget;
 }
 
 int EpollEngine::Wait(Instant deadline) {
@@ -334,9 +341,9 @@ int EpollEngine::Wait(Instant deadline) {
     left.tv_nsec = static_cast<long>(wait.count() % 1'000'000'000);
   }
   if (has_pwait2_ && limit != nullptr && (left.tv_sec != 0 || left.tv_nsec != 0)) {
-    const int count = epoll_pwait2(epoll_fd_, events_.data(), kEventsMax, limit, nullptr);
-    if (count >= 0 || errno == EINTR) return std::max(count, 0);
-    RONDO_CHECK(errno == ENOSYS || errno == EPERM);  // an old kernel, or an old seccomp profile
+    const int64_t count = EpollWait(epoll_fd_, events_.data(), kEventsMax, limit);
+    if (count >= 0 || count == -EINTR) return static_cast<int>(std::max<int64_t>(count, 0));
+    RONDO_CHECK(count == -ENOSYS || count == -EPERM);  // an old kernel, or an old seccomp profile
     has_pwait2_ = false;
   }
   // Rounded up: one call more is cheaper than many short ones in a row.
@@ -357,6 +364,8 @@ void EpollEngine::OnEvent(int fd, uint32_t events) {
     return;
   }
   Descriptor& descriptor = DescriptorOf(fd);
+  // An earlier event's delivery may have closed it, and the number may be another one's by now.
+  if (!descriptor.registered) return;
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) descriptor.ending = true;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
     descriptor.readable = true;

@@ -70,8 +70,9 @@ class EpollEngine final : public SocketEngine {
   void FinishSender(Op& op, int32_t result);
   void FinishAccept(Op& op, int32_t result);
 
-  // Waits, and handles what has become ready.
-  void Collect(Instant deadline);
+  // Waits, handles what has become ready, and delivers it; returns what is left of the tick's
+  // deliveries.
+  size_t Collect(Instant deadline);
   int Wait(Instant deadline);
   void OnEvent(int fd, uint32_t events);
   void OnReadable(Op& op);
