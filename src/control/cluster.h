@@ -52,6 +52,8 @@ struct ClusterOptions {
   config::Environment environment;  // of reloads and PUT config
 };
 
+class Members;
+
 class Cluster {
  public:
   // `base` is checked. All references outlive the cluster. Call Start once the links are ready to be called.
@@ -65,9 +67,9 @@ class Cluster {
   const config::Config& base() const { return base_; }
   // Base and overlay as one configuration, without what discovery found: what `export` prints.
   config::Config Exported() const;
-  const Overlay& overlay() const { return overlay_; }
+  const Overlay& overlay() const { return state_.overlay; }
   // Rises with each accepted change of configuration or overlay; not with health, drains or DNS.
-  uint64_t revision() const { return revision_; }
+  uint64_t revision() const { return state_.revision; }
   // In the order of the file, then those of the API. Pointers stay valid until the control thread's next await.
   std::vector<const UpstreamView*> Upstreams() const;
   const UpstreamView* FindUpstream(std::string_view name) const;
@@ -82,10 +84,12 @@ class Cluster {
   uint64_t reloads_failed() const { return reloads_failed_; }
 
   // -- writes --
-  // `explicit_id` of the backend says whether an id was given; else its address is its id.
+  // Again with the same settings: 200, and nothing changes; with others: 409. The same id elsewhere is another backend:
+  // the one there was drains. The same address under two ids: 409.
   Result AddBackend(std::string_view upstream, config::Backend backend, IfMatch if_match = {});
+  // `drain`: for a patch to draining, instead of the upstream's drain_timeout.
   Result PatchBackend(std::string_view upstream, std::string_view id, const BackendPatch& patch,
-                      IfMatch if_match = {});
+                      IfMatch if_match = {}, std::optional<Duration> drain = {});
   // Drains (its upstream's drain_timeout, or `drain`), then removes: 202, or 404.
   Result RemoveBackend(std::string_view upstream, std::string_view id, std::optional<Duration> drain = {},
                        IfMatch if_match = {});
@@ -95,10 +99,11 @@ class Cluster {
   Result PutUpstream(config::Upstream upstream, IfMatch if_match = {});
   // 409 in_use where a route names it. Its backends drain: 202.
   Result DeleteUpstream(std::string_view name, IfMatch if_match = {});
-  // Replaces the base until the file is next reloaded.
-  Result PutConfig(std::string_view yaml, IfMatch if_match = {});
-  // Whether PutConfig would accept it; changes nothing.
-  Result CheckConfig(std::string_view yaml);
+  // Replaces the base until the file is next reloaded (or, over a restart, until the file is another one). `text`: YAML,
+  // or JSON as WriteConfigJson writes it.
+  Result PutConfig(std::string_view text, IfMatch if_match = {});
+  // Whether PutConfig would accept it, but for what only trying tells (an address in use); changes nothing.
+  Result CheckConfig(std::string_view text) const;
   // Reads the file again: whole or nothing.
   Result Reload();
   Result DropOverlay(IfMatch if_match = {});
@@ -116,20 +121,54 @@ class Cluster {
   Instant NextPoll() const;
 
   // -- life --
-  // Lays the saved overlay on the base, builds and publishes the first snapshot, begins checks and discovery.
-  // Returns it for the workers' start.
-  std::shared_ptr<const upstream::Snapshot> Start();
+  // Lays the saved overlay on the base, publishes the first snapshot, begins checks and discovery. Returns the snapshot
+  // for the workers' start (Publisher::epoch() is its epoch). An error where a state file is there and cannot be used:
+  // starting would lose it.
+  absl::StatusOr<std::shared_ptr<const upstream::Snapshot>> Start();
 
  private:
-  struct Impl;
+  Result Refuse(int status, std::string_view code, std::string message, std::string field = {}) const;
+  Result Done(int status, std::string id = {}) const;
+  std::optional<Result> Mismatch(const IfMatch& if_match) const;
+  Result NoUpstream(std::string_view name) const;
+  const config::Upstream* BaseOf(std::string_view name) const;
+  // What the entries on this upstream's backends are about: the written one, else the base's.
+  std::vector<EffectiveBackend> EntriesBase(std::string_view name) const;
+  UpstreamEntry EntryOf(std::string_view name) const;
+  // Saves and applies one upstream's new entry.
+  Result Write(const std::string& name, UpstreamEntry entry, int status, std::string id, std::string_view what);
+  absl::Status Save();
+
+  // cluster_config.cc
+  struct Candidate {
+    config::Config config;
+    Overlay overlay;  // without what ends
+    std::vector<EndedEntry> ended;
+  };
+  Result Judge(config::Config next, std::optional<Candidate>* candidate) const;
+  Result ParseConfig(std::string_view text, std::optional<config::Config>* config) const;
+  Result Replace(Candidate candidate, std::optional<std::string> base_text, std::string_view what);
+  void UseSavedBase();
+  void EndEntries(const std::vector<EndedEntry>& ended);
+  // All upstreams anew from base, discovery and overlay; entries that end are taken out of the overlay.
+  void ApplyAll(health::Actor actor);
+  void RefreshSources();
+  void CarryAnswers(const config::Upstream& next);
+  void ApplyOneAgain(const std::string& name, health::Actor actor);
+
   rt::Loop& loop_;
   config::Config base_;
-  Overlay overlay_;
-  uint64_t revision_ = 1;
+  const ClusterOptions options_;
+  ClusterLinks& links_;
+  Publisher& publisher_;
+  StateStore& store_;
+  Events& events_;
+  SavedState state_;  // as it was saved last
+  Discovered discovered_;
   uint64_t reloads_ok_ = 0;
   uint64_t reloads_failed_ = 0;
   rt::Notice changed_;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<Members> members_;
 };
 
 }  // namespace rondo::control

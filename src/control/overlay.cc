@@ -55,9 +55,9 @@ class BackendsOverlay {
         return;
       }
       if (!same && !discovered && entry.replaces != base.settings.address) {
-        applied_.conflicts.push_back("upstream " + upstream_ + ": backend " + id + " is at " +
-                                     base.settings.address.ToString() + " in the file and at " +
-                                     entry.address.ToString() + " through the API");
+        applied_.conflicts.push_back({upstream_, id,
+                                      "it is at " + base.settings.address.ToString() + " in the file and at " +
+                                          entry.address.ToString() + " through the API"});
         return;
       }
       gone_[place->second] = true;
@@ -192,8 +192,7 @@ void LayOverBase(const config::Upstream& base, const UpstreamEntry* entry, const
     return;
   }
   if (entry->created) {
-    applied.conflicts.push_back("upstream " + base.name +
-                                " is in the file, and another one of that name was created through the API");
+    applied.conflicts.push_back({base.name, "", "it is in the file, and another one was created through the API"});
     return;
   }
   applied.upstreams.push_back(LayUpstream(*entry->written, Origin::kConfig, entry, discovered, applied));

@@ -70,7 +70,7 @@ struct SourceAnswer {
 // By upstream, in the order of its sources.
 using Discovered = std::map<std::string, std::vector<SourceAnswer>, std::less<>>;
 
-// An entry that has lost what it was about, or that the base says by itself now.
+// An entry that has lost what it was about, or that the base says by itself now; or that contradicts the base.
 struct EndedEntry {
   std::string upstream;
   std::string backend;  // empty: the upstream's own
@@ -82,7 +82,7 @@ struct Applied {
   Overlay overlay;                           // without the entries that ended
   std::vector<EndedEntry> ended;
   // Why base and overlay contradict each other, by name; then the rest is not to be used.
-  std::vector<std::string> conflicts;
+  std::vector<EndedEntry> conflicts;
 };
 
 // Backends that discovery found twice in one upstream, or that the file has too, count once: the file's comes first,

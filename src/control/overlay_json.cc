@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "control/json_writer.h"
 #include "control/overlay.h"
 #include "rondo/config/edit.h"
 #include "rondo/config/write.h"
@@ -13,14 +14,16 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kKindNames[] = {"added", "changed", "removed"};
 constexpr std::string_view kHoldNames[] = {"up", "draining", "maintenance"};
 
-Json EntryToJson(const BackendEntry& entry) {
-  Json json = {{"kind", kKindNames[static_cast<size_t>(entry.kind)]}, {"address", entry.address.ToString()}};
-  if (entry.weight) json["weight"] = *entry.weight;
-  if (entry.max_connections) json["max_connections"] = *entry.max_connections;
-  if (entry.backup) json["backup"] = *entry.backup;
-  if (entry.replaces) json["replaces"] = entry.replaces->ToString();
-  if (entry.hold != Hold::kNone) json["state"] = kHoldNames[static_cast<size_t>(entry.hold)];
-  return json;
+void WriteEntry(const BackendEntry& entry, JsonWriter& json) {
+  json.BeginObject();
+  json.Key("kind").Text(kKindNames[static_cast<size_t>(entry.kind)]);
+  json.Key("address").Text(entry.address.ToString());
+  if (entry.weight) json.Key("weight").Number(*entry.weight);
+  if (entry.max_connections) json.Key("max_connections").Number(*entry.max_connections);
+  if (entry.backup) json.Key("backup").Bool(*entry.backup);
+  if (entry.replaces) json.Key("replaces").Text(entry.replaces->ToString());
+  if (entry.hold != Hold::kNone) json.Key("state").Text(kHoldNames[static_cast<size_t>(entry.hold)]);
+  json.EndObject();
 }
 
 absl::Status Bad(std::string_view what) { return absl::InvalidArgumentError(std::string(what)); }
@@ -152,20 +155,28 @@ absl::StatusOr<UpstreamEntry> UpstreamFromJson(const std::string& name, const Js
 }  // namespace
 
 std::string OverlayToJson(const Overlay& overlay) {
-  Json upstreams = Json::object();
+  std::string text;
+  JsonWriter json(text);
+  json.BeginObject();
+  json.Key("upstreams").BeginObject();
   for (const auto& [name, entry] : overlay.upstreams) {
-    Json json = Json::object();
-    if (entry.deleted) json["deleted"] = true;
-    if (entry.written) json["written"] = Json::parse(config::WriteUpstreamJson(*entry.written), nullptr, false);
-    if (entry.created) json["created"] = true;
+    json.Key(name).BeginObject();
+    if (entry.deleted) json.Key("deleted").Bool(true);
+    if (entry.written) json.Key("written").Raw(config::WriteUpstreamJson(*entry.written));
+    if (entry.created) json.Key("created").Bool(true);
     if (!entry.backends.empty()) {
-      Json& backends = json["backends"] = Json::object();
-      for (const auto& [id, backend] : entry.backends) backends[id] = EntryToJson(backend);
+      json.Key("backends").BeginObject();
+      for (const auto& [id, backend] : entry.backends) {
+        json.Key(id);
+        WriteEntry(backend, json);
+      }
+      json.EndObject();
     }
-    upstreams[name] = std::move(json);
+    json.EndObject();
   }
-  const Json whole = {{"upstreams", std::move(upstreams)}};
-  return whole.dump();
+  json.EndObject();
+  json.EndObject();
+  return text;
 }
 
 absl::StatusOr<Overlay> OverlayFromJson(std::string_view text) {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "control/json_writer.h"
 #include "rondo/balance/stable_hash.h"
 
 namespace rondo::control {
@@ -119,10 +120,19 @@ absl::StatusOr<SavedState> StateFromJson(std::string_view text) {
 std::unique_ptr<FileSystem> MakeFileSystem() { return std::make_unique<RealFileSystem>(); }
 
 std::string EncodeState(const SavedState& state) {
-  Json json = {{"revision", state.revision}, {"file_hash", state.file_hash}};
-  json["overlay"] = Json::parse(OverlayToJson(state.overlay), nullptr, false);
-  json["base"] = state.base_text ? Json(*state.base_text) : Json();
-  std::string rest = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string rest;
+  JsonWriter json(rest);
+  json.BeginObject();
+  json.Key("revision").Number(state.revision);
+  json.Key("overlay").Raw(OverlayToJson(state.overlay));
+  json.Key("base");
+  if (state.base_text) {
+    json.Text(*state.base_text);
+  } else {
+    json.Null();
+  }
+  json.Key("file_hash").Text(state.file_hash);
+  json.EndObject();
   rest += '\n';
   std::string text(kMagic);
   text += std::to_string(kVersion) + ' ' + HashText(rest) + '\n';
@@ -185,6 +195,12 @@ absl::StatusOr<std::string> StateStore::SetAside() {
   if (absl::Status renamed = files_.Rename(path_, kept_as); !renamed.ok()) return renamed;
   if (absl::Status synced = files_.SyncDirectoryOf(path_); !synced.ok()) return synced;
   return kept_as;
+}
+
+std::string StateStore::HashOf(const std::string& path) {
+  if (path.empty()) return "";
+  const absl::StatusOr<std::string> bytes = files_.Read(path);
+  return bytes.ok() ? HashText(*bytes) : "";
 }
 
 absl::Status StateStore::Save(const SavedState& state) {

@@ -59,6 +59,8 @@ class StateStore {
   absl::StatusOr<Loaded> Load();
   // On an error the file is as it was (or, where the directory could not be synced, either of the two).
   absl::Status Save(const SavedState& state);
+  // A hash of another file as it is now; empty where it cannot be read.
+  std::string HashOf(const std::string& path);
   bool persistent() const { return !path_.empty(); }
   const std::string& path() const { return path_; }
 
