@@ -1,11 +1,9 @@
 #include "control/admin_api.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <ctime>
 
 #include "control/admin_call.h"
+#include "control/events.h"
 #include "rondo/config/scalar.h"
 
 namespace rondo::control {
@@ -23,7 +21,7 @@ constexpr AdminRoute kRoutes[] = {
     {"POST", "/v1/upstreams/{upstream}/backends", &PostBackend, "wait timeout"},
     {"PUT", "/v1/upstreams/{upstream}/backends", &PutBackends, ""},
     {"GET", "/v1/upstreams/{upstream}/backends/{backend}", &GetBackend, ""},
-    {"PATCH", "/v1/upstreams/{upstream}/backends/{backend}", &PatchBackend, ""},
+    {"PATCH", "/v1/upstreams/{upstream}/backends/{backend}", &PatchBackend, "drain"},
     {"DELETE", "/v1/upstreams/{upstream}/backends/{backend}", &DeleteBackend, "drain wait timeout"},
     {"GET", "/v1/upstreams/{upstream}/backends/{backend}/drain", &GetDrain, "wait timeout"},
     {"GET", "/v1/config", &GetConfig, ""},
@@ -70,19 +68,7 @@ AdminReply WrongMethod(const std::string& allow) {
 
 std::span<const AdminRoute> AdminRoutes() { return kRoutes; }
 
-std::string AdminMoment::Text(Instant at) const {
-  const auto since_epoch = (wall - (now - at)).time_since_epoch();
-  const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(since_epoch).count();
-  const std::time_t seconds = static_cast<std::time_t>(milliseconds / 1000);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[64];
-  const int size =
-      std::snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900,
-                    parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                    static_cast<int>(milliseconds % 1000));
-  return std::string(text, static_cast<size_t>(size));
-}
+std::string AdminMoment::Text(Instant at) const { return Rfc3339(wall - (now - at)); }
 
 AdminReply AdminApi::Handle(const AdminRequest& request) {
   const std::optional<AdminTarget> target = ParseAdminTarget(request.target);

@@ -8,6 +8,8 @@
 namespace rondo::control {
 namespace {
 
+constexpr Duration kDrainMax = std::chrono::hours(24);
+
 AdminWait WaitFor(AdminWait::For what, const AdminCall& call, const BackendView& backend) {
   AdminWait wait;
   wait.what = what;
@@ -139,8 +141,10 @@ AdminReply GetBackend(AdminCall& call) {
 
 AdminReply PatchBackend(AdminCall& call) {
   IfMatch if_match;
+  std::optional<Duration> drain;
   if (auto wrong = CheckJsonBody(call)) return *wrong;
   if (auto wrong = ReadIfMatch(call, if_match)) return *wrong;
+  if (auto wrong = ReadDuration(call, "drain", kDrainMax, drain)) return *wrong;
   if (call.cluster().FindUpstream(call.upstream()) == nullptr) return NoUpstream(call.upstream());
   if (call.cluster().FindBackend(call.upstream(), call.backend()) == nullptr) {
     return NoBackend(call.upstream(), call.backend());
@@ -149,7 +153,7 @@ AdminReply PatchBackend(AdminCall& call) {
       config::ParseBackendPatchJson(call.request.body);
   if (!parsed.value) return ErrorsReply(parsed.errors);
   const Result result =
-      call.cluster().PatchBackend(call.upstream(), call.backend(), *parsed.value, if_match);
+      call.cluster().PatchBackend(call.upstream(), call.backend(), *parsed.value, if_match, drain);
   if (!result.ok()) return RefusedReply(result);
   AdminReply reply = GetBackend(call);
   if (reply.status == 200) reply.status = result.status;
@@ -165,7 +169,7 @@ AdminReply DeleteBackend(AdminCall& call) {
   if (auto wrong = ReadIfMatch(call, if_match)) return *wrong;
   if (auto wrong = ReadWait(call, "gone", wait)) return *wrong;
   if (auto wrong = ReadDuration(call, "timeout", AdminApi::kWaitMax, timeout)) return *wrong;
-  if (auto wrong = ReadDuration(call, "drain", std::chrono::hours(24), drain)) return *wrong;
+  if (auto wrong = ReadDuration(call, "drain", kDrainMax, drain)) return *wrong;
   if (call.cluster().FindUpstream(call.upstream()) == nullptr) return NoUpstream(call.upstream());
   const BackendView* backend = call.cluster().FindBackend(call.upstream(), call.backend());
   if (backend == nullptr) return NoBackend(call.upstream(), call.backend());
