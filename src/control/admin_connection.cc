@@ -7,6 +7,7 @@
 #include "control/admin_wire.h"
 #include "control/events.h"
 #include "rondo/http/field.h"
+#include "rondo/http/local_reply.h"
 
 namespace rondo::control {
 namespace {
@@ -31,7 +32,8 @@ std::string_view ValueOf(const http::RequestHead& head, std::string_view name) {
 }
 
 AdminReply ReplyTo(const http::Refusal& refusal) {
-  return ErrorReply(refusal.status, refusal.reason, MessageOf(refusal.reason, refusal.status));
+  return ErrorReply(refusal.status, refusal.reason,
+                    http::MessageOf(refusal.reason, refusal.status));
 }
 
 }  // namespace

@@ -10,7 +10,8 @@
 namespace rondo::control {
 namespace {
 
-Access AccessOf(const std::string& listen, const std::string& token, const std::string& fields, bool open = false) {
+Access AccessOf(const std::string& listen, const std::string& token, const std::string& fields,
+                bool open = false) {
   AdminAccess access;
   access.listen = *SocketAddress::Parse(listen);
   access.token = token;
@@ -64,10 +65,14 @@ TEST(AdminAccess, RefusesPagesOfOtherSites) {
     Access access;
   };
   const Case cases[] = {
-      {"http://127.0.0.1:9900", Access::kGranted},   {"https://127.0.0.1:9900", Access::kGranted},
-      {"HTTP://127.0.0.1:9900", Access::kGranted},   {"http://127.0.0.1", Access::kForeignOrigin},
-      {"http://127.0.0.1:80", Access::kForeignOrigin}, {"http://localhost:9900", Access::kForeignOrigin},
-      {"http://evil.example", Access::kForeignOrigin}, {"null", Access::kForeignOrigin},
+      {"http://127.0.0.1:9900", Access::kGranted},
+      {"https://127.0.0.1:9900", Access::kGranted},
+      {"HTTP://127.0.0.1:9900", Access::kGranted},
+      {"http://127.0.0.1", Access::kForeignOrigin},
+      {"http://127.0.0.1:80", Access::kForeignOrigin},
+      {"http://localhost:9900", Access::kForeignOrigin},
+      {"http://evil.example", Access::kForeignOrigin},
+      {"null", Access::kForeignOrigin},
       {"127.0.0.1:9900", Access::kForeignOrigin},
   };
   for (const Case& c : cases) {
@@ -98,7 +103,8 @@ TEST(AdminAccess, WantsTheTokenWhereOneIsSet) {
     EXPECT_EQ(AccessOf("127.0.0.1:9900", "secret", fields), c.access) << c.fields;
   }
   EXPECT_EQ(AccessOf("127.0.0.1:9900", "secret", "Host: 127.0.0.1\r\n", true), Access::kGranted);
-  EXPECT_EQ(AccessOf("127.0.0.1:9900", "secret", "Host: evil.example\r\n", true), Access::kForeignHost);
+  EXPECT_EQ(AccessOf("127.0.0.1:9900", "secret", "Host: evil.example\r\n", true),
+            Access::kForeignHost);
 }
 
 TEST(AdminAccess, ComparesTokensWhole) {

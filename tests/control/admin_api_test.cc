@@ -65,12 +65,14 @@ TEST(AdminApi, ListsBackendsInTheShapeThatPutTakes) {
 TEST(AdminApi, AddsABackendOnce) {
   AdminWorld world;
   const uint64_t before = world.cluster().revision();
-  const AdminReply added = world.Call("POST", kBackends, R"({"address": "127.0.0.1:3003", "weight": 2})");
+  const AdminReply added =
+      world.Call("POST", kBackends, R"({"address": "127.0.0.1:3003", "weight": 2})");
   EXPECT_EQ(added.status, 201);
   EXPECT_EQ(added.location, "/v1/upstreams/api/backends/127.0.0.1:3003");
   EXPECT_GT(*added.etag, before);
   EXPECT_EQ(JsonOf(added)["source"], "api");
-  const AdminReply again = world.Call("POST", kBackends, R"({"address": "127.0.0.1:3003", "weight": 2})");
+  const AdminReply again =
+      world.Call("POST", kBackends, R"({"address": "127.0.0.1:3003", "weight": 2})");
   EXPECT_EQ(again.status, 200);
   EXPECT_EQ(again.etag, added.etag);
   EXPECT_EQ(world.Call("GET", added.location).status, 200);
@@ -98,15 +100,18 @@ TEST(AdminApi, NamesTheFieldThatIsWrong) {
       {"POST", kBackends, R"({"address": "127.0.0.1:3003", "weight": "2"})", 400, "weight"},
       {"POST", kBackends, R"({"address": 3003})", 400, "address"},
       {"POST", kBackends, R"({"weight": 3})", 400, "address"},
-      {"PUT", kBackends, R"({"backends": ["127.0.0.1:3001", {"address": "127.0.0.1:3002", "weight": 0}]})", 400,
+      {"PUT", kBackends,
+       R"({"backends": ["127.0.0.1:3001", {"address": "127.0.0.1:3002", "weight": 0}]})", 400,
        "backends[1].weight"},
       {"PUT", kBackends, R"({"backend": []})", 400, "backend"},
       {"PATCH", kFirst, R"({"weight": -1})", 400, "weight"},
       {"PATCH", kFirst, R"({"state": "down"})", 400, "state"},
       {"PATCH", kFirst, R"({"colour": 1})", 400, "colour"},
       {"PUT", "/v1/upstreams/new", R"({"backends": [], "balance": "best"})", 400, "balance"},
-      {"POST", "/v1/upstreams/api/backends?wait=yes", R"({"address": "127.0.0.1:3003"})", 400, "wait"},
-      {"POST", "/v1/upstreams/api/backends?wait=up&timeout=1h", R"({"address": "127.0.0.1:3003"})", 400, "timeout"},
+      {"POST", "/v1/upstreams/api/backends?wait=yes", R"({"address": "127.0.0.1:3003"})", 400,
+       "wait"},
+      {"POST", "/v1/upstreams/api/backends?wait=up&timeout=1h", R"({"address": "127.0.0.1:3003"})",
+       400, "timeout"},
       {"DELETE", "/v1/upstreams/api/backends/127.0.0.1:3001?drain=soon", "", 400, "drain"},
       {"DELETE", "/v1/upstreams/api/backends/127.0.0.1:3001?wiat=true", "", 400, "wiat"},
       {"GET", "/v1/explain", "", 400, "url"},
@@ -125,7 +130,8 @@ TEST(AdminApi, NamesTheFieldThatIsWrong) {
 
 TEST(AdminApi, RefusesWhatIsNotJson) {
   AdminWorld world;
-  for (const std::string body : {"", "{", "[", "nonsense", "{\"address\": \"127.0.0.1:3003\"} x", "\xff"}) {
+  for (const std::string body :
+       {"", "{", "[", "nonsense", "{\"address\": \"127.0.0.1:3003\"} x", "\xff"}) {
     AdminRequest request;
     request.method = "POST";
     request.target = kBackends;
@@ -144,7 +150,8 @@ TEST(AdminApi, WritesComeAsJson) {
   request.method = "POST";
   request.target = kBackends;
   request.body = R"({"address": "127.0.0.1:3003"})";
-  for (const char* type : {"", "text/plain", "application/x-www-form-urlencoded", "application/yaml", "application/jsonx"}) {
+  for (const char* type : {"", "text/plain", "application/x-www-form-urlencoded",
+                           "application/yaml", "application/jsonx"}) {
     request.content_type = type;
     EXPECT_EQ(world.Send(request).status, 415) << type;
   }
@@ -189,7 +196,8 @@ TEST(AdminApi, AListThatWasReadCanBeSentBack) {
   EXPECT_LT(world.Call("PUT", kBackends, edited.dump()).status, 300);
   EXPECT_EQ(JsonOf(world.Call("GET", kFirst))["weight"], 9);
   // A lone state is a wish that this call does not grant.
-  const AdminReply wish = world.Call("PUT", kBackends, R"({"backends": [{"address": "127.0.0.1:3001", "state": "up"}]})");
+  const AdminReply wish = world.Call(
+      "PUT", kBackends, R"({"backends": [{"address": "127.0.0.1:3001", "state": "up"}]})");
   EXPECT_EQ(FieldOf(wish), "backends[0].state");
 }
 
@@ -197,7 +205,8 @@ TEST(AdminApi, PutsAWholeListAtOnce) {
   AdminWorld world;
   world.AllUp();
   const AdminReply reply =
-      world.Call("PUT", kBackends, R"({"backends": [{"address": "127.0.0.1:3001", "weight": 2}, "127.0.0.1:3009"]})");
+      world.Call("PUT", kBackends,
+                 R"({"backends": [{"address": "127.0.0.1:3001", "weight": 2}, "127.0.0.1:3009"]})");
   EXPECT_LT(reply.status, 300) << reply.body;
   world.Pass(seconds(1));
   const json list = JsonOf(world.Call("GET", kBackends))["backends"];
@@ -209,7 +218,8 @@ TEST(AdminApi, PutsAWholeListAtOnce) {
 
 TEST(AdminApi, AnAddThatWaitsIsAnsweredWhenTheBackendIsUp) {
   AdminWorld world;
-  AdminReply reply = world.Call("POST", "/v1/upstreams/api/backends?wait=up&timeout=5s", R"({"address": "127.0.0.1:3003"})");
+  AdminReply reply = world.Call("POST", "/v1/upstreams/api/backends?wait=up&timeout=5s",
+                                R"({"address": "127.0.0.1:3003"})");
   ASSERT_TRUE(reply.wait);
   EXPECT_EQ(reply.wait->timeout, seconds(5));
   EXPECT_FALSE(world.api().Look(*reply.wait, world.Moment()));
@@ -226,7 +236,8 @@ TEST(AdminApi, AnAddThatWaitsIsAnsweredWhenTheBackendIsUp) {
 
 TEST(AdminApi, AnAddThatWaitsEndsWithTheBackend) {
   AdminWorld world;
-  AdminReply reply = world.Call("POST", "/v1/upstreams/api/backends?wait=up", R"({"address": "127.0.0.1:3003"})");
+  AdminReply reply =
+      world.Call("POST", "/v1/upstreams/api/backends?wait=up", R"({"address": "127.0.0.1:3003"})");
   ASSERT_TRUE(reply.wait);
   EXPECT_EQ(reply.wait->timeout, AdminApi::kWaitDefault);
   world.Call("DELETE", "/v1/upstreams/api/backends/127.0.0.1:3003?drain=0s");
@@ -269,7 +280,9 @@ TEST(AdminApi, AnOperatorsDrainIsWatched) {
   EXPECT_EQ(JsonOf(world.Call("GET", std::string(kFirst) + "/drain"))["step"], "none");
   auto shared = world.cluster().FindBackend("api", "127.0.0.1:3001")->shared;
   shared->in_flight.store(2);
-  EXPECT_LT(world.Call("PATCH", std::string(kFirst) + "?drain=3s", R"({"state": "draining"})").status, 300);
+  EXPECT_LT(
+      world.Call("PATCH", std::string(kFirst) + "?drain=3s", R"({"state": "draining"})").status,
+      300);
   AdminReply reply = world.Call("GET", std::string(kFirst) + "/drain?wait=true");
   ASSERT_TRUE(reply.wait);
   EXPECT_FALSE(world.api().Look(*reply.wait, world.Moment()));
@@ -291,11 +304,13 @@ TEST(AdminApi, AnOperatorsDrainIsWatched) {
 
 TEST(AdminApi, CreatesReplacesAndDeletesUpstreams) {
   AdminWorld world;
-  const AdminReply created = world.Call("PUT", "/v1/upstreams/new", R"({"backends": ["127.0.0.1:4001"]})");
+  const AdminReply created =
+      world.Call("PUT", "/v1/upstreams/new", R"({"backends": ["127.0.0.1:4001"]})");
   EXPECT_EQ(created.status, 201) << created.body;
   EXPECT_EQ(JsonOf(created)["source"], "api");
   EXPECT_EQ(JsonOf(created)["config"]["backends"].size(), 1u);
-  EXPECT_EQ(world.Call("PUT", "/v1/upstreams/new", R"({"backends": ["127.0.0.1:4002"]})").status, 200);
+  EXPECT_EQ(world.Call("PUT", "/v1/upstreams/new", R"({"backends": ["127.0.0.1:4002"]})").status,
+            200);
   EXPECT_EQ(world.Call("DELETE", "/v1/upstreams/api").status, 409);
   EXPECT_LT(world.Call("DELETE", "/v1/upstreams/new").status, 300);
   world.Pass(seconds(1));
@@ -313,9 +328,8 @@ TEST(AdminApi, ShowsDiffAndExport) {
   const AdminReply exported = world.Call("GET", "/v1/export");
   EXPECT_EQ(exported.content_type, "application/yaml");
   EXPECT_THAT(exported.body, HasSubstr("127.0.0.1:3003"));
-  const config::LoadResult read = config::Parse(exported.body, "conf/t.yaml", [](std::string_view) {
-    return std::optional<std::string>();
-  });
+  const config::LoadResult read = config::Parse(
+      exported.body, "conf/t.yaml", [](std::string_view) { return std::optional<std::string>(); });
   EXPECT_TRUE(read.config) << exported.body;
   EXPECT_LT(world.Call("DELETE", "/v1/diff").status, 300);
   world.Pass(seconds(1));
@@ -335,7 +349,8 @@ TEST(AdminApi, ReplacesTheConfigurationAndKeepsItsSecrets) {
   const AdminReply put = world.Call("PUT", "/v1/config", config.dump());
   EXPECT_EQ(put.status, 200) << put.body;
   EXPECT_EQ(world.cluster().base().admin->token, "sesame");
-  EXPECT_EQ(JsonOf(world.Call("GET", "/v1/upstreams/api"))["config"]["balance"], "least_connections");
+  EXPECT_EQ(JsonOf(world.Call("GET", "/v1/upstreams/api"))["config"]["balance"],
+            "least_connections");
   config["upstreams"]["api"]["balance"] = "best";
   EXPECT_EQ(FieldOf(world.Call("PUT", "/v1/config", config.dump())), "upstreams.api.balance");
 }

@@ -28,7 +28,8 @@ TEST(AdminTarget, DecodesSegmentsAfterSplittingThem) {
       {"/", {}},
       {"/v1/status", {"v1", "status"}},
       {"/v1/upstreams/a%2Fb", {"v1", "upstreams", "a/b"}},
-      {"/v1/upstreams/api/backends/unix:%2Frun%2Fa.sock", {"v1", "upstreams", "api", "backends", "unix:/run/a.sock"}},
+      {"/v1/upstreams/api/backends/unix:%2Frun%2Fa.sock",
+       {"v1", "upstreams", "api", "backends", "unix:/run/a.sock"}},
       {"/x/%5B%3A%3A1%5D:80", {"x", "[::1]:80"}},
       {"/a+b", {"a+b"}},
       {"/a/", {"a", ""}},
@@ -48,7 +49,8 @@ TEST(AdminTarget, DecodesSegmentsAfterSplittingThem) {
 TEST(AdminTarget, ReadsParametersInOrder) {
   const auto target = ParseAdminTarget("/x?a=1&b&c=%26+d&a=2&");
   ASSERT_TRUE(target);
-  EXPECT_THAT(target->query, ElementsAre(Pair("a", "1"), Pair("b", ""), Pair("c", "& d"), Pair("a", "2")));
+  EXPECT_THAT(target->query,
+              ElementsAre(Pair("a", "1"), Pair("b", ""), Pair("c", "& d"), Pair("a", "2")));
   EXPECT_EQ(*target->Find("a"), "1");
   EXPECT_EQ(target->Find("d"), nullptr);
 }
@@ -67,7 +69,8 @@ TEST(AdminTarget, MatchesPatternsSegmentBySegment) {
 }
 
 TEST(AdminTarget, EncodedSegmentsComeBack) {
-  for (const std::string text : {"127.0.0.1:80", "[::1]:80", "unix:/run/a b.sock", "100%", "\xc3\xa4?#&"}) {
+  for (const std::string text :
+       {"127.0.0.1:80", "[::1]:80", "unix:/run/a b.sock", "100%", "\xc3\xa4?#&"}) {
     const auto target = ParseAdminTarget("/" + EncodeSegment(text));
     ASSERT_TRUE(target) << text;
     EXPECT_THAT(target->path, ElementsAre(text));
@@ -88,7 +91,8 @@ TEST(AdminWire, WritesTheHeadOfAnAnswer) {
   reply.location = "/v1/x";
   const std::string head = ReplyHead(reply, true, 1, WallTime{});
   EXPECT_THAT(head, ::testing::StartsWith("HTTP/1.1 201 Created\r\n"));
-  for (const char* field : {"Content-Length: 3\r\n", "ETag: \"7\"\r\n", "Location: /v1/x\r\n", "Cache-Control: no-store"}) {
+  for (const char* field : {"Content-Length: 3\r\n", "ETag: \"7\"\r\n", "Location: /v1/x\r\n",
+                            "Cache-Control: no-store"}) {
     EXPECT_THAT(head, HasSubstr(field));
   }
   EXPECT_THAT(head, Not(HasSubstr("Connection")));
@@ -126,7 +130,8 @@ TEST(JsonWriter, PutsCommasAndEscapes) {
   json.Key("d").Raw("[1]");
   json.EndObject();
   EXPECT_EQ(out,
-            "{\"a\":\"q\\\"\\\\\\n\\u0001\\u007f\xc3\xa4\\ufffd\",\"b\":[-1,0.5,100,1.235,null,true],\"c\":{},\"d\":[1]}");
+            "{\"a\":\"q\\\"\\\\\\n\\u0001\\u007f\xc3\xa4\\ufffd\",\"b\":[-1,0.5,100,1.235,null,"
+            "true],\"c\":{},\"d\":[1]}");
 }
 
 TEST(JsonWriter, ReplacesWhatIsNotUtf8) {

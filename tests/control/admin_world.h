@@ -1,5 +1,5 @@
-// A cluster without workers, and the admin API before it, in virtual time: what checks, names and traffic would say is
-// said by the test.
+// A cluster without workers, and the admin API before it, in virtual time: what checks, names and
+// traffic would say is said by the test.
 #pragma once
 
 #include <algorithm>
@@ -43,14 +43,20 @@ upstreams:
 // What the cluster asks for is noted and not done.
 class FakeLinks : public ClusterLinks {
  public:
-  void Watch(const UpstreamView&, const BackendView& backend) override { watched.push_back(backend.serial()); }
+  void Watch(const UpstreamView&, const BackendView& backend) override {
+    watched.push_back(backend.serial());
+  }
   void Unwatch(uint64_t serial) override { std::erase(watched, serial); }
   void CheckNow(uint64_t) override {}
   void WarmUp(const UpstreamView&, const BackendView&) override {}
   void SetSources(const std::vector<const config::Upstream*>&) override {}
   void ResolveNow(const std::string&) override {}
-  const std::vector<config::Backend>* Known(std::string_view, size_t) const override { return nullptr; }
-  absl::Status PrepareReload(const config::Config&, const config::Config&) override { return absl::OkStatus(); }
+  const std::vector<config::Backend>* Known(std::string_view, size_t) const override {
+    return nullptr;
+  }
+  absl::Status PrepareReload(const config::Config&, const config::Config&) override {
+    return absl::OkStatus();
+  }
   void CommitReload(const config::Config&, const config::Config&) override {}
 
   std::vector<uint64_t> watched;
@@ -64,7 +70,8 @@ class FakeProcess : public AdminProcess {
   void WriteMetrics(std::string& out) override { out += metrics; }
 
   bool stopping = false;
-  AdminStatus status{.version = "1.2.3", .commit = "abc", .engine = "epoll", .engine_reason = "asked for"};
+  AdminStatus status{
+      .version = "1.2.3", .commit = "abc", .engine = "epoll", .engine_reason = "asked for"};
   AdminTraffic traffic;
   std::string metrics = "# HELP up Whether it is.\n";
 };
@@ -131,8 +138,8 @@ class AdminWorld {
 
  private:
   static config::Config Read(std::string_view text) {
-    config::LoadResult loaded =
-        config::Parse(text, "conf/t.yaml", [](std::string_view) { return std::optional<std::string>(); });
+    config::LoadResult loaded = config::Parse(
+        text, "conf/t.yaml", [](std::string_view) { return std::optional<std::string>(); });
     RONDO_CHECK(loaded.config.has_value());
     return std::move(*loaded.config);
   }
@@ -154,6 +161,8 @@ class AdminWorld {
   int actor_ = 0;
 };
 
-inline nlohmann::json JsonOf(const AdminReply& reply) { return nlohmann::json::parse(reply.body, nullptr, false); }
+inline nlohmann::json JsonOf(const AdminReply& reply) {
+  return nlohmann::json::parse(reply.body, nullptr, false);
+}
 
 }  // namespace rondo::control
