@@ -33,8 +33,9 @@ std::string_view CheckOutcomeName(CheckOutcome outcome);
 
 struct CheckResult {
   CheckOutcome outcome = CheckOutcome::kPassed;
-  int status = 0;      // 0 where no answer came, and for TCP
-  std::string detail;  // what Machine::OnCheck takes: "status 503, expected 200", "connect_refused"
+  int status = 0;  // 0 where no answer came, and for TCP
+  std::string detail =
+      {};  // what Machine::OnCheck takes: "status 503, expected 200", "connect_refused"
   Instant began{};
   Duration took{};
 
