@@ -68,15 +68,20 @@ Exchange::Placed Exchange::TakePlace() {
     case upstream::WorkerUpstream::Acquired::kNone:
       break;
   }
+  FailNowhere();
+  return Placed::kNowhere;
+}
+
+// No backend is left to try.
+void Exchange::FailNowhere() {
   failure_ = previous_failure_ ? previous_failure_ : Failure{503, "no_backend_up", Stage::kPick};
   failure_.stage = Stage::kPick;
-  return Placed::kNowhere;
 }
 
 // Waits in the upstream's queue, at most queue.timeout in all attempts together.
 rt::Task<Exchange::Placed> Exchange::WaitForPlace() {
   const Instant began = worker_.loop().Now();
-  if (queue_until_ == kNever) queue_until_ = began + upstream_->settings().queue.timeout;
+  if (queue_until_ == kNever) queue_until_ = began + config_->settings.queue.timeout;
   client_.deadline.Set(queue_until_);
   // A client that leaves while it waits gives its place in the queue up.
   waiting_in_queue_ = true;
@@ -89,9 +94,17 @@ rt::Task<Exchange::Placed> Exchange::WaitForPlace() {
     lease_ = std::move(wait.lease);
     // The deadline of the queue, or the end of the client's direction, came too late to matter: it has a place.
     if (!TotalIsOver()) client_.token.ClearPassing();
-    co_return Placed::kLease;
+    if (!on_drained_backend()) co_return Placed::kLease;
+    // Its drain ended while the place was on its way here.
+    lease_.Reset();
+    const Placed next = TakePlace();
+    if (next != Placed::kMustWait) co_return next;
+    const Placed later = co_await WaitForPlace();
+    co_return later;
   }
-  if (result == -ENOSPC) {
+  if (result == -ENOENT) {
+    FailNowhere();
+  } else if (result == -ENOSPC) {
     Fail(503, "queue_full", Stage::kPick);
   } else {
     FailFromQueue();
@@ -116,7 +129,7 @@ void Exchange::FailFromQueue() {
 // Takes an idle connection to the leased backend, where there is one that is fit.
 void Exchange::TakeConnection() {
   upstream::WorkerBackend& backend = *lease_.backend();
-  backend_id_ = backend.shared->settings.id;
+  tried_ = upstream::BackendRef(backend);
   attempt_bytes_ = 0;
   status_ = interims_ = 0;
   relayed_bytes_ = 0;
@@ -128,7 +141,7 @@ void Exchange::TakeConnection() {
 
 rt::Task<bool> Exchange::Connect(upstream::WorkerBackend& backend) {
   const Instant began = worker_.loop().Now();
-  client_.deadline.Set(began + upstream_->settings().timeouts.connect);
+  client_.deadline.Set(began + config_->settings.timeouts.connect);
   const upstream::ConnectResult result = co_await upstream_->Connect(backend, client_.token);
   connect_time_ += worker_.loop().Now() - began;
   backend_ = result.connection;
@@ -142,6 +155,7 @@ rt::Task<bool> Exchange::Connect(upstream::WorkerBackend& backend) {
 void Exchange::FailConnect(int error) {
   if (error == ECANCELED) {
     FailFromCancel("connect_timeout", Stage::kConnect);
+    ReportIfTimeout(Stage::kConnect, upstream::Outcome::kConnectTimeout);
     return;
   }
   if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
@@ -153,15 +167,17 @@ void Exchange::FailConnect(int error) {
   if (IsRefusal(error)) {
     Fail(503, "connect_refused", Stage::kConnect);
     failure_.refused = true;
+    Report(upstream::Outcome::kRefused);
     return;
   }
-  Fail(error == ETIMEDOUT ? 504 : 502, error == ETIMEDOUT ? "connect_timeout" : "connect_failed",
-       Stage::kConnect);
+  const bool late = error == ETIMEDOUT;
+  Fail(late ? 504 : 502, late ? "connect_timeout" : "connect_failed", Stage::kConnect);
+  Report(late ? upstream::Outcome::kConnectTimeout : upstream::Outcome::kRefused);
 }
 
 // Puts the head and what is here of the body into the backend's sender.
 void Exchange::PrepareRequest() {
-  const Duration idle = upstream_->settings().timeouts.idle;
+  const Duration idle = config_->settings.timeouts.idle;
   backend_->sender.WatchProgress(&client_.deadline, idle);
   client_.deadline.Set(worker_.loop().Now() + idle);
   backend_->receiver.Arm();
@@ -175,6 +191,7 @@ void Exchange::RequestSent(int32_t result) {
   attempt_bytes_ = backend_->sender.sent();
   if (result == -ECANCELED) {
     FailFromCancel("send_timeout", Stage::kResponse);
+    ReportIfTimeout(Stage::kResponse, upstream::Outcome::kResponseTimeout);
     return;
   }
   if (result < 0) {
@@ -232,6 +249,7 @@ Exchange::HeadProgress Exchange::ParseResponseHead() {
   if (result.status == http::HeadStatus::kRefused) {
     Fail(502, "bad_response", Stage::kResponse);
     failure_.detail = result.refusal.detail;
+    Report(upstream::Outcome::kBadAnswer);
     return HeadProgress::kFailed;
   }
   if (worker_.response_head.interim()) return HeadProgress::kInterim;
@@ -246,6 +264,7 @@ rt::Task<Exchange::HeadProgress> Exchange::PassInterims() {
     if (++interims_ > kInterimMax) {
       Fail(502, "bad_response", Stage::kResponse);
       failure_.detail = "too_many_interim_responses";
+      Report(upstream::Outcome::kBadAnswer);
       co_return HeadProgress::kFailed;
     }
     // 1.0 clients know no interim answers; a 100 that nobody waits for says nothing.
@@ -258,7 +277,7 @@ rt::Task<Exchange::HeadProgress> Exchange::PassInterims() {
       response_input_.Consume(head.head_bytes);
       client_sender_.Add(response_block_.data(), response_block_.size());
       const Instant due = upload_ == Upload::kRunning ? kNever : client_.deadline.at();
-      const Duration idle = upstream_->settings().timeouts.idle;
+      const Duration idle = config_->settings.timeouts.idle;
       client_sender_.WatchProgress(&client_.deadline, idle);
       client_.deadline.Set(worker_.loop().Now() + idle);
       const int32_t result = co_await client_sender_.Send(client_.token);
@@ -295,10 +314,14 @@ void Exchange::FailReceive(int32_t received) {
   if (received == -ECANCELED) {
     ObserveLatency();  // it takes at least this long
     FailFromCancel("response_timeout", Stage::kResponse);
+    ReportIfTimeout(Stage::kResponse, upstream::Outcome::kResponseTimeout);
   } else if (!response_input_.empty()) {
     Fail(502, "bad_response", Stage::kResponse);
+    Report(upstream::Outcome::kBadAnswer);
   } else {
     Fail(502, "backend_reset", Stage::kSend);
+    // A pooled connection that was closed while we took it is nobody's failure.
+    if (!backend_->reused()) Report(upstream::Outcome::kReset);
   }
 }
 
@@ -325,7 +348,8 @@ void Exchange::FailFromCancel(const char* timeout_reason, Stage stage) {
       Fail(0, "client_gone", stage);
       return;
     case rt::CancelReason::kDrained:
-      Fail(0, "drained", stage);
+      client_.token.ClearPassing();
+      Fail(503, "drained", stage);
       return;
     case rt::CancelReason::kNone:
     case rt::CancelReason::kShutdown:
@@ -354,7 +378,7 @@ void Exchange::MarkTried(const upstream::WorkerBackend& backend, bool refused) {
 
 bool Exchange::WasTried(const upstream::WorkerBackend& backend) const {
   if (picks_ == nullptr) return false;
-  return (backend.backup ? picks_->backup : picks_->primary).Contains(backend.member);
+  return picks_->Contains(backend.shared->serial);
 }
 
 void Exchange::ForgetPicks() {

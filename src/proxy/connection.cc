@@ -3,24 +3,38 @@
 #include <new>
 
 #include "proxy/exchange.h"
+#include "proxy/listeners.h"
 
 namespace rondo::proxy {
 
-ClientConnection::ClientConnection(Worker& worker, int fd,
-                                   const upstream::ListenerSnapshot& listener)
+ClientConnection::ClientConnection(Worker& worker, int fd, uint32_t slot)
     : receiver(worker.engine(), &OnUnawaited, this),
       token(worker.engine()),
       deadline(worker.loop().wheel(), token),
       worker_(worker),
-      listener_(listener),
-      fd_(fd) {
+      fd_(fd),
+      slot_(slot) {
   receiver.Open(fd);
   const SocketAddress address = worker.engine().PeerAddress(fd);
   if (address.kind == SocketAddress::Kind::kIp) {
     has_peer_ = true;
     peer_ = address.ip;
-    peer_trusted_ = http::IsIn(peer_, listener.settings.trusted_proxies);
   }
+}
+
+bool ClientConnection::draining() const {
+  return worker_.draining() || worker_.listeners().gone(slot_);
+}
+
+void ClientConnection::PinVersion() {
+  version_ = worker_.listeners().PinFor(slot_);
+  listener_ = version_->snapshot->FindListener(slot_);
+  peer_trusted_ = has_peer_ && http::IsIn(peer_, listener_->settings.trusted_proxies);
+}
+
+void ClientConnection::UnpinVersion() {
+  listener_ = nullptr;
+  version_.Reset();
 }
 
 void ClientConnection::Start() { BecomeIdle(); }
@@ -28,12 +42,16 @@ void ClientConnection::Start() { BecomeIdle(); }
 void ClientConnection::BecomeIdle() {
   state_ = State::kIdle;
   const Instant now = worker_.loop().Now();
-  deadline.Set(now + (worker_.draining() ? kDrainIdle : worker_.snapshot().config.timeouts.keepalive));
+  deadline.Set(now + (draining() ? kDrainIdle : worker_.snapshot().config.timeouts.keepalive));
   receiver.Watch(token);
 }
 
 void ClientConnection::Drain() {
   if (state_ == State::kIdle) deadline.Set(worker_.loop().Now() + kDrainIdle);
+}
+
+void ClientConnection::LetGo() {
+  if (exchange_ != nullptr && exchange_->on_drained_backend()) Cancel(rt::CancelReason::kDrained);
 }
 
 void ClientConnection::Cancel(rt::CancelReason reason) {
@@ -86,6 +104,7 @@ rt::Task<> ClientConnection::Serve(ClientConnection& connection) {
   // One round for each request, as long as bytes of the next one are here already.
   do {
     after = co_await exchange->Run();
+    connection.UnpinVersion();
   } while (after == After::kNextRequest);
   connection.exchange_ = nullptr;
   exchange->~Exchange();

@@ -5,28 +5,43 @@
 #include <cstdint>
 
 #include "proxy/input.h"
+#include "proxy/versions.h"
 #include "rondo/proxy/worker.h"
 #include "rondo/rt/receiver.h"
 #include "rondo/rt/task.h"
 
 namespace rondo::proxy {
 
+class Exchange;
+
 class ClientConnection : public ListHook<> {
  public:
-  ClientConnection(Worker& worker, int fd, const upstream::ListenerSnapshot& listener);
+  ClientConnection(Worker& worker, int fd, uint32_t slot);
 
   Freelist& frames() { return worker_.frames(); }
   Worker& worker() { return worker_; }
   int fd() const { return fd_; }
-  const upstream::ListenerSnapshot& listener() const { return listener_; }
+  uint32_t slot() const { return slot_; }
   bool has_peer() const { return has_peer_; }
   const IpAddress& peer() const { return peer_; }
+  // Its next answer ends it: the process ends, or its listener was removed.
+  bool draining() const;
+
+  // -- for the exchange that runs; it calls PinVersion once its head is there or refused --
+  // From here to its end it goes by the snapshot that is current now.
+  void PinVersion();
+  const upstream::Snapshot& snapshot() const { return *version_->snapshot; }
+  const upstream::ListenerSnapshot& listener() const { return *listener_; }
   bool peer_trusted() const { return peer_trusted_; }
+  // Of the current configuration, by an index of that snapshot.
+  upstream::WorkerUpstream& upstream(size_t index) const { return *version_->upstreams[index]; }
 
   // Begins to wait for the first request.
   void Start();
-  // The process drains: an idle connection has a few more seconds for a request that is on its way.
+  // It begins to drain: an idle connection has a few more seconds for a request that is on its way.
   void Drain();
+  // Ends an exchange that is on a backend which was let go.
+  void LetGo();
   // Ends whatever goes on.
   void Cancel(rt::CancelReason reason);
 
@@ -44,15 +59,18 @@ class ClientConnection : public ListHook<> {
   static void OnStopped(rt::Receiver& receiver);
   static rt::Task<> Serve(ClientConnection& connection);
   void BecomeIdle();
+  void UnpinVersion();
   // What a lost connection may still have in its buffers would be thrown away by a plain close: say that we
   // are done sending, and read until the peer has closed as well (RFC 9112 §9.6).
   void Linger();
   void Close(bool reset);
 
   Worker& worker_;
-  const upstream::ListenerSnapshot& listener_;
   Exchange* exchange_ = nullptr;
+  Pin version_;  // while an exchange needs one
+  const upstream::ListenerSnapshot* listener_ = nullptr;  // of that
   int fd_;
+  uint32_t slot_;
   uint32_t lingered_bytes_ = 0;
   IpAddress peer_;
   bool has_peer_ = false;

@@ -35,6 +35,7 @@ rt::Task<After> Exchange::Run() {
   }
   // Without a failure to tell the client went away before its head was whole: nobody to answer.
   if (head == HeadState::kNone && !failure_) co_return After::kClose;
+  client_.PinVersion();
   const bool forward = head == HeadState::kComplete && Route();
   if (failure_) {
     co_await ReplyFailure();
@@ -134,7 +135,7 @@ bool Exchange::DecideRetry(const Failure& failure) {
   question.body_held = body_held_ && !upload_refusal_;
   question.sent_bytes = attempt_bytes_;
   question.retries = retries_;
-  switch (MayRetry(question, upstream_->settings().retries)) {
+  switch (MayRetry(question, config_->settings.retries)) {
     case RetryAnswer::kNo:
       return false;
     case RetryAnswer::kFree:
@@ -197,8 +198,8 @@ void Exchange::Account() {
     record.user_agent = spans_.user_agent.In(head);
     record.referer = spans_.referer.In(head);
   }
-  if (upstream_ != nullptr) record.upstream = upstream_->settings().name;
-  record.backend = backend_id_;
+  if (upstream_ != nullptr) record.upstream = config_->settings.name;
+  if (tried_) record.backend = tried_->shared->id;
   record.retries = retries_;
   record.received_bytes = received_bytes_;
   record.sent_bytes = sent_bytes_;
@@ -216,21 +217,28 @@ void Exchange::Account() {
 TunnelLog* Exchange::MakeTunnelLog() {
   if (!worker_.access_log().enabled()) return nullptr;
   auto* log = new (frames().Allocate(sizeof(TunnelLog))) TunnelLog();
-  http::TextSpan* spans[] = {&spans_.method,     &spans_.target,     &spans_.host,
-                             &spans_.request_id, &spans_.user_agent, &spans_.referer};
+  const char* head = request_block_.data();
+  http::ForwardedRequest& to = log->spans;
+  const std::pair<http::TextSpan*, std::string_view> texts[] = {
+      {&to.method, spans_.method.In(head)},
+      {&to.target, spans_.target.In(head)},
+      {&to.host, spans_.host.In(head)},
+      {&to.request_id, spans_.request_id.In(head)},
+      {&to.user_agent, spans_.user_agent.In(head)},
+      {&to.referer, spans_.referer.In(head)},
+      {&log->listener, client_.listener().settings.name},
+      {&log->upstream, config_->settings.name},
+      {&log->backend, tried_->shared->id},
+  };
   size_t bytes = 0;
-  for (const http::TextSpan* span : spans) bytes += span->size;
+  for (const auto& [span, text] : texts) bytes += text.size();
   log->texts = Block(frames(), bytes);
-  for (http::TextSpan* span : spans) {
-    const std::string_view text = span->In(request_block_.data());
-    span->offset = static_cast<uint32_t>(log->texts.size());
+  for (const auto& [span, text] : texts) {
+    *span = {static_cast<uint32_t>(log->texts.size()), static_cast<uint32_t>(text.size())};
+    if (text.empty()) continue;
     std::memcpy(log->texts.data() + log->texts.size(), text.data(), text.size());
     log->texts.set_size(log->texts.size() + text.size());
   }
-  log->spans = spans_;
-  log->listener = &client_.listener();
-  log->backend_id = backend_id_;
-  log->upstream_name = upstream_->settings().name;
   log->client = client_address_;
   log->has_client = client_.has_peer();
   log->retries = retries_;
@@ -250,6 +258,7 @@ void Exchange::ResetForNext() {
   route_ = nullptr;
   action_ = nullptr;
   upstream_ = nullptr;
+  config_ = nullptr;
   pick_key_ = upstream::PickKey();
   total_until_ = queue_until_ = kNever;
   queue_time_ = Duration::zero();
@@ -263,7 +272,7 @@ void Exchange::ResetForNext() {
   body_held_ = true;
   upload_refusal_ = http::Refusal{};
   ForgetPicks();
-  backend_id_ = {};
+  tried_.Reset();
   failure_ = Failure{};
   retries_ = 0;
   attempt_bytes_ = 0;

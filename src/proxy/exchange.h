@@ -43,6 +43,11 @@ class Exchange {
   // The other half of ClientConnection::Cancel.
   void CancelUpload(rt::CancelReason reason) { upload_token_.Cancel(reason); }
   bool waiting_in_queue() const { return waiting_in_queue_; }
+  // It has its place at a backend whose drain is over.
+  bool on_drained_backend() const {
+    return lease_ && lease_.backend()->shared->state.load(std::memory_order_acquire) ==
+                         health::State::kDrained;
+  }
 
  private:
   enum class Upload : uint8_t {
@@ -94,11 +99,12 @@ class Exchange {
   enum class HeadProgress : uint8_t { kNeedMore, kInterim, kFinal, kFailed };
   enum class Placed : uint8_t { kLease, kMustWait, kNowhere };
   Placed TakePlace();
+  void FailNowhere();
   rt::Task<Placed> WaitForPlace();
   void FailFromQueue();
   bool TotalIsOver() const { return worker_.loop().Now() >= total_until_; }
   Duration ResponseTimeout() const {
-    return route_->timeout ? *route_->timeout : upstream_->settings().timeouts.response;
+    return route_->timeout ? *route_->timeout : config_->settings.timeouts.response;
   }
   void TakeConnection();
   // The client has sent all of the request and, as far as is known, nothing behind it.
@@ -117,6 +123,11 @@ class Exchange {
   bool WasTried(const upstream::WorkerBackend& backend) const;
   void Fail(int status, const char* reason, Stage stage);
   void FailConnect(int error);
+  // What came of it, to the one who counts its backend's failures.
+  void Report(upstream::Outcome outcome) { upstream_->Report(*lease_.backend(), outcome); }
+  void ReportIfTimeout(Stage stage, upstream::Outcome outcome) {
+    if (failure_.status == 504 && failure_.stage == stage) Report(outcome);
+  }
   void FailReceive(int32_t received);
   void FailFromCancel(const char* timeout_reason, Stage stage);
   void FailToClient(int32_t result);
@@ -155,7 +166,8 @@ class Exchange {
   http::ForwardedRequest spans_;
   const config::RouteConfig* route_ = nullptr;
   const upstream::RouteAction* action_ = nullptr;
-  upstream::WorkerUpstream* upstream_ = nullptr;
+  upstream::WorkerUpstream* upstream_ = nullptr;         // as it is at each moment: for picks
+  const upstream::UpstreamConfig* config_ = nullptr;  // as it was when this request began: for all else
   upstream::PickKey pick_key_;
   uint64_t body_max_ = 0;  // 0: no limit
   Instant total_until_ = kNever;
@@ -195,7 +207,7 @@ class Exchange {
   upstream::PickState* picks_ = nullptr;  // made with the first failure
   upstream::Lease lease_;
   upstream::BackendConnection* backend_ = nullptr;
-  std::string_view backend_id_;  // of the last one tried; lives in the snapshot
+  upstream::BackendRef tried_;  // the last one, for the log
   Failure failure_;
   Failure previous_failure_;  // of the attempt before
   uint64_t attempt_bytes_ = 0;  // of the request, taken by the kernel in this attempt

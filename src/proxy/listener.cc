@@ -35,7 +35,7 @@ void ListenerSocket::OnAccepted(io::Op& op) {
   if (result >= 0) {
     self.warned_ = false;
     // Also while stopping: who got through the door is served.
-    self.worker_.Accepted(result, self.socket_.listener);
+    self.worker_.Accepted(result, self.socket_.slot);
   }
   if (op.more) return;
   if (self.stopping_) {

@@ -14,7 +14,10 @@ class ListenerSocket {
   void Start();
   // Stops accepting and closes the socket once the accept has ended.
   void Stop();
+  bool stopping() const { return stopping_; }
   bool closed() const { return closed_; }
+  uint32_t slot() const { return socket_.slot; }
+  uint32_t id() const { return socket_.id; }
 
   static constexpr Duration kPause = std::chrono::milliseconds(100);
 

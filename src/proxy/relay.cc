@@ -45,8 +45,8 @@ rt::Task<> Exchange::UploadBody() {
   initial_body_ = {};
   input_.Reset();
   input_consumed_ = 0;
-  const Duration patience = worker_.snapshot().config.timeouts.request_body;
-  const Duration idle = upstream_->settings().timeouts.idle;
+  const Duration patience = client_.snapshot().config.timeouts.request_body;
+  const Duration idle = config_->settings.timeouts.idle;
   backend_->sender.WatchProgress(&upload_deadline_, idle);
   while (upload_ == Upload::kRunning) {
     upload_deadline_.Set(worker_.loop().Now() + patience);
@@ -120,8 +120,8 @@ void Exchange::KeepNextRequest(io::BufferRef buffer, const char* bytes, size_t c
 // Keeps what is sent of the body, as long as the whole of it fits, so that the request can be repeated.
 void Exchange::HoldForRetry(std::string_view data) {
   if (!body_held_ || data.empty()) return;
-  const uint64_t limit = upstream_->settings().retries.body_buffer;
-  if (!Repeatable() || upstream_->settings().retries.attempts == 0 ||
+  const uint64_t limit = config_->settings.retries.body_buffer;
+  if (!Repeatable() || config_->settings.retries.attempts == 0 ||
       held_body_.size() + data.size() > limit) {
     body_held_ = false;
     held_body_.Reset();
@@ -203,8 +203,10 @@ rt::Task<> Exchange::StopUpload() {
 // backend's framing is broken from the start.
 bool Exchange::PrepareResponse() {
   const http::ResponseHead& head = worker_.response_head;
-  const config::Retries& retries = upstream_->settings().retries;
-  if (retries.on.Status(head.status)) {
+  const config::Retries& retries = config_->settings.retries;
+  const bool asks_for_retry = retries.on.Status(head.status);
+  Report(asks_for_retry ? upstream::Outcome::kStatus : upstream::Outcome::kSuccess);
+  if (asks_for_retry) {
     Failure failure{head.status, "backend_status", Stage::kResponse};
     failure.from_backend = true;
     if (DecideRetry(failure)) {
@@ -221,7 +223,7 @@ bool Exchange::PrepareResponse() {
   options.content_length = head.content_length;
   // An answer that comes before its request is through ends the connection: the rest of the body would have
   // to be read to find the next request.
-  close_after_ = !keep_alive_ || upload_ != Upload::kDone || worker_.draining() ||
+  close_after_ = !keep_alive_ || upload_ != Upload::kDone || client_.draining() ||
                  options.framing == http::Framing::kUntilClose;
   if (head.status == 101) {
     close_after_ = false;
@@ -233,7 +235,7 @@ bool Exchange::PrepareResponse() {
   options.via_name = client_.listener().settings.via;
   options.date = worker_.Date();
   if (!action_->response_edits.empty()) options.edits = &action_->response_edits;
-  if (upstream_->settings().sticky) options.extra_fields = StickySetCookie();
+  if (config_->settings.sticky) options.extra_fields = StickySetCookie();
   chunked_response_ = options.framing == http::Framing::kChunked;
   close_ends_response_ = options.framing == http::Framing::kUntilClose;
   response_body_.Begin(head.framing, head.content_length, worker_.head_limits(), 502);
@@ -245,7 +247,7 @@ bool Exchange::PrepareResponse() {
 
 // Puts the head and what came of the body with it into the client's sender. Whether more is to come.
 bool Exchange::StartResponse() {
-  client_sender_.WatchProgress(&client_.deadline, upstream_->settings().timeouts.idle);
+  client_sender_.WatchProgress(&client_.deadline, config_->settings.timeouts.idle);
   return TakePiece(response_input_.data(), response_input_.size(), true);
 }
 
@@ -255,6 +257,7 @@ bool Exchange::TakePiece(char* bytes, size_t size, bool with_head) {
   if (step.refusal) {
     Fail(502, "bad_response", Stage::kResponse);
     failure_.detail = step.refusal.detail;
+    Report(upstream::Outcome::kBadAnswer);
     return false;
   }
   relayed_bytes_ += step.size;
@@ -270,7 +273,7 @@ bool Exchange::TakePiece(char* bytes, size_t size, bool with_head) {
   if (done && upload_ == Upload::kDone) ReleaseBackend();
   if (!client_sender_.empty()) {
     response_began_ = true;
-    client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.idle);
+    client_.deadline.Set(worker_.loop().Now() + config_->settings.timeouts.idle);
   }
   return !done;
 }
@@ -304,6 +307,7 @@ void Exchange::EndResponse() {
 std::string_view Exchange::StickySetCookie() {
   const upstream::WorkerBackend& backend = *lease_.backend();
   const uint64_t own = backend.sticky_hash;
+  if (own == 0) return {};  // stickiness was turned off meanwhile
   if (pick_key_.sticky == own) {
     sticky_outcome_ = "kept";
     return {};
@@ -316,7 +320,7 @@ std::string_view Exchange::StickySetCookie() {
     return {};
   }
   sticky_outcome_ = pick_key_.sticky ? "moved" : "new";
-  const http::StickyCookie& cookie = upstream_->sticky_cookie();
+  const http::StickyCookie& cookie = config_->sticky_cookie;
   worker_.cookie_scratch.resize(http::SetCookieBound(cookie));
   return {worker_.cookie_scratch.data(),
           http::WriteSetCookie(cookie, own, false, worker_.cookie_scratch.data())};
@@ -324,7 +328,7 @@ std::string_view Exchange::StickySetCookie() {
 
 // How long the backend took to answer; only peak_ewma asks.
 void Exchange::ObserveLatency() {
-  if (upstream_->settings().balance != balance::PolicyKind::kPeakEwma) return;
+  if (config_->settings.balance != balance::PolicyKind::kPeakEwma) return;
   const Instant now = worker_.loop().Now();
   lease_.backend()->shared->latency.Observe(now - sent_at_, now);
 }
@@ -349,7 +353,7 @@ void Exchange::PrepareNextPiece(const char* current) {
 // The size of the next piece of the body, which is then in large_ or response_input_; 0 where the end of the
 // connection ended the body; negative with failure_ set.
 rt::Task<int32_t> Exchange::NextResponsePiece() {
-  client_.deadline.Set(worker_.loop().Now() + upstream_->settings().timeouts.idle);
+  client_.deadline.Set(worker_.loop().Now() + config_->settings.timeouts.idle);
   if (large_ != nullptr) backend_->receiver.ArmInto(large_, Worker::kLargeBytes);
   const int32_t received = co_await backend_->receiver.Wait(client_.token);
   if (received > 0) {
@@ -373,8 +377,10 @@ rt::Task<int32_t> Exchange::NextResponsePiece() {
   }
   if (received == -ECANCELED) {
     FailFromCancel("idle_timeout", Stage::kResponse);
+    ReportIfTimeout(Stage::kResponse, upstream::Outcome::kResponseTimeout);
   } else {
     Fail(502, "backend_reset", Stage::kResponse);
+    Report(upstream::Outcome::kReset);
   }
   co_return -1;
 }
@@ -405,7 +411,8 @@ void Exchange::ReleaseBackend() {
 
 // 101: from here on bytes, not messages.
 rt::Task<> Exchange::BeginTunnel() {
-  client_sender_.WatchProgress(&client_.deadline, upstream_->settings().timeouts.idle);
+  const bool websocket = http::EqualsIgnoreCase(worker_.response_head.upgrade, "websocket");
+  client_sender_.WatchProgress(&client_.deadline, config_->settings.timeouts.idle);
   client_sender_.Add(response_block_.data(), response_block_.size());
   response_began_ = true;
   const int32_t sent = co_await client_sender_.Send(client_.token);
@@ -433,7 +440,8 @@ rt::Task<> Exchange::BeginTunnel() {
   parts.client_fd = client_.fd();
   parts.backend_fd = upstream_->Detach(*std::exchange(backend_, nullptr));
   parts.lease = std::move(lease_);
-  parts.idle = upstream_->settings().timeouts.tunnel;
+  parts.idle = config_->settings.timeouts.tunnel;
+  parts.websocket = websocket;
   parts.log = MakeTunnelLog();
   Tunnel::Start(worker_, std::move(parts));
   tunnelled_ = true;

@@ -61,12 +61,12 @@ rt::Task<> Exchange::ReplyFixed() {
 
 // The rest of a body that was not read would have to be, to find the next request behind it.
 bool Exchange::CloseAfterReply() {
-  close_after_ = !keep_alive_ || upload_ != Upload::kDone || worker_.draining();
+  close_after_ = !keep_alive_ || upload_ != Upload::kDone || client_.draining();
   return close_after_;
 }
 
 rt::Task<> Exchange::SendReply(std::string_view body) {
-  const Duration patience = worker_.snapshot().config.timeouts.request_body;
+  const Duration patience = client_.snapshot().config.timeouts.request_body;
   client_.token.ClearPassing();
   client_.deadline.SetCap(kNever);
   client_sender_.WatchProgress(&client_.deadline, patience);

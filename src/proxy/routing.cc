@@ -22,7 +22,7 @@ bool Exchange::Route() {
   FindClient();
   FindRoute();
   body_max_ = route_ != nullptr && route_->body_bytes ? *route_->body_bytes
-                                                      : worker_.snapshot().config.limits.body_bytes;
+                                                      : client_.snapshot().config.limits.body_bytes;
   if (!failure_ && body_max_ > 0 && head.framing == http::Framing::kLength &&
       head.content_length > body_max_) {
     Fail(413, "body_too_large", Stage::kPick);
@@ -80,8 +80,9 @@ void Exchange::ChooseUpstream() {
   if (!action_->split.empty()) {
     index = action_->split_upstreams[action_->split.Pick(KeyOf(route_->split_by))];
   }
-  upstream_ = &worker_.upstream(index);
-  const config::Upstream& settings = upstream_->settings();
+  upstream_ = &client_.upstream(index);
+  config_ = client_.snapshot().upstreams[index].get();
+  const config::Upstream& settings = config_->settings;
   switch (settings.balance) {
     case balance::PolicyKind::kIpHash:
       pick_key_.hash = balance::AddressKey(client_address_);
@@ -153,6 +154,7 @@ void Exchange::WriteRequestHead() {
   options.via_name = client_.listener().settings.via;
   options.framing = head.framing;
   options.content_length = head.content_length;
+  std::string host;  // of last resort
   const bool has_body = head.framing == http::Framing::kChunked ||
                         (head.framing == http::Framing::kLength && head.content_length > 0);
   if (upstream_ != nullptr) {
@@ -160,10 +162,14 @@ void Exchange::WriteRequestHead() {
       options.upgrade = http::ChooseUpgrade(head, route_->upgrades);
       asks_upgrade_ = !options.upgrade.empty();
     }
-    // HTTP/1.0 without Host: the first backend stands for all of them, since the head is written once.
-    if (head.host.empty()) options.backend_host = upstream_->settings().backends.front().id;
+    // HTTP/1.0 without Host: the first backend stands for all of them, since the head is written once. Where
+    // there is none yet, the client meant this listener.
+    if (const auto& backends = config_->settings.backends; head.host.empty()) {
+      if (backends.empty()) host = client_.listener().settings.listen.front().ToString();
+      options.backend_host = backends.empty() ? host : backends.front().id;
+    }
     if (!action_->request_edits.empty()) options.edits = &action_->request_edits;
-    if (upstream_->settings().sticky) options.strip_cookie = upstream_->settings().sticky->cookie;
+    if (config_->settings.sticky) options.strip_cookie = config_->settings.sticky->cookie;
     if (!route_->rewrite_prefix.empty()) options.target = RewrittenTarget();
     options.keep_received = worker_.access_log().enabled() &&
                             (options.edits != nullptr || !options.target.empty());

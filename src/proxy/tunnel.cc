@@ -4,6 +4,8 @@
 #include <cstring>
 #include <new>
 
+#include "proxy/leaving.h"
+
 namespace rondo::proxy {
 
 void Tunnel::Start(Worker& worker, TunnelParts parts) {
@@ -13,10 +15,11 @@ void Tunnel::Start(Worker& worker, TunnelParts parts) {
   tunnel->Touch();
   tunnel->Begin(tunnel->up_, std::move(parts.from_client));
   tunnel->Begin(tunnel->down_, std::move(parts.from_backend));
+  AppointClose(worker, *tunnel);
 }
 
-Tunnel::Direction::Direction(Tunnel& owner, int from, int to)
-    : tunnel(owner), receive(&OnReceived, *this), send(&OnSent, *this) {
+Tunnel::Direction::Direction(Tunnel& owner, int from, int to, http::FrameCursor::From sender)
+    : tunnel(owner), receive(&OnReceived, *this), send(&OnSent, *this), cursor(sender) {
   receive.kind = io::Op::Kind::kReceiveProvided;
   receive.fd = from;
   send.kind = io::Op::Kind::kSend;
@@ -26,14 +29,18 @@ Tunnel::Direction::Direction(Tunnel& owner, int from, int to)
 Tunnel::Tunnel(Worker& worker, TunnelParts& parts)
     : worker_(worker),
       lease_(std::move(parts.lease)),
-      up_(*this, parts.client_fd, parts.backend_fd),
-      down_(*this, parts.backend_fd, parts.client_fd),
-      idle_timer_(&OnIdle, *this),
+      up_(*this, parts.client_fd, parts.backend_fd, http::FrameCursor::From::kClient),
+      down_(*this, parts.backend_fd, parts.client_fd, http::FrameCursor::From::kServer),
+      timer_(&OnTimer, *this),
       idle_(parts.idle),
       touched_(worker.loop().Now()),
-      log_(parts.log) {}
+      log_(parts.log),
+      websocket_(parts.websocket) {
+  lease_.backend()->shared->tunnels.fetch_add(1, std::memory_order_relaxed);
+}
 
 Tunnel::~Tunnel() {
+  lease_.backend()->shared->tunnels.fetch_sub(1, std::memory_order_relaxed);
   worker_.engine().Close(up_.receive.fd);
   worker_.engine().Close(down_.receive.fd);
 }
@@ -45,6 +52,7 @@ void Tunnel::Begin(Direction& direction, Input input) {
   }
   direction.early = Block(worker_.frames(), input.size());
   std::memcpy(direction.early.data(), input.data(), input.size());
+  if (websocket_) direction.cursor.Advance(input.view());
   Send(direction, direction.early.data(), input.size());
 }
 
@@ -70,13 +78,23 @@ void Tunnel::OnReceived(io::Op& op) {
   }
   tunnel.Touch();
   direction.piece = std::move(op.buffer);
-  direction.bytes += static_cast<uint64_t>(op.result);
-  tunnel.Send(direction, direction.piece.data(), static_cast<size_t>(op.result));
+  size_t size = static_cast<size_t>(op.result);
+  direction.bytes += size;
+  if (tunnel.websocket_) size = tunnel.Follow(direction, {direction.piece.data(), size});
+  if (tunnel.cut_) {
+    direction.piece.Reset();
+    tunnel.EndDirection(direction);
+  } else if (size > 0) {
+    tunnel.Send(direction, direction.piece.data(), size);
+  } else {
+    tunnel.PieceSent(direction);
+  }
 }
 
 void Tunnel::OnSent(io::Op& op) {
   Direction& direction = static_cast<Direction::Half&>(op).direction;
   Tunnel& tunnel = direction.tunnel;
+  const bool goodbye = direction.goodbye == Goodbye::kSending;
   if (op.result < 0 || tunnel.cut_) {
     direction.piece.Reset();
     direction.early.Reset();
@@ -88,24 +106,44 @@ void Tunnel::OnSent(io::Op& op) {
     } else if (op.result != -ECANCELED) {
       tunnel.Cut(reason);
     }
-    tunnel.EndDirection(direction);
+    if (goodbye && !tunnel.cut_) {
+      tunnel.GoodbyeSaid(direction);
+    } else {
+      tunnel.EndDirection(direction);
+    }
     return;
   }
   tunnel.Touch();
   const auto taken = static_cast<size_t>(op.result);
   if (taken < op.size) {
     tunnel.Send(direction, op.data + taken, op.size - taken);
-    return;
+  } else if (goodbye) {
+    tunnel.GoodbyeSaid(direction);
+  } else {
+    tunnel.PieceSent(direction);
   }
+}
+
+// What was received has gone, or was not to go.
+void Tunnel::PieceSent(Direction& direction) {
   direction.piece.Reset();
   direction.early.Reset();
-  tunnel.Receive(direction);
+  Receive(direction);
+  if (direction.goodbye == Goodbye::kReady) SayGoodbye(direction);
+  if (closing_) CutIfAnswered();
 }
 
 void Tunnel::EndDirection(Direction& direction) {
+  direction.over = true;
+  if (direction.receive.in_flight() || direction.send.in_flight()) return;
   direction.ended = true;
+  direction.goodbye = Goodbye::kSaid;
   if (!cut_) worker_.engine().Shutdown(direction.send.fd, io::ShutdownHow::kWrite);
-  FreeIfOver();
+  if (up_.ended && down_.ended) {
+    Free();
+  } else if (closing_) {
+    CutIfAnswered();
+  }
 }
 
 void Tunnel::Cut(const char* reason) {
@@ -118,8 +156,7 @@ void Tunnel::Cut(const char* reason) {
   }
 }
 
-void Tunnel::FreeIfOver() {
-  if (!up_.ended || !down_.ended) return;
+void Tunnel::Free() {
   WriteLog();
   Worker& worker = worker_;
   worker.Removed(*this);
@@ -130,17 +167,27 @@ void Tunnel::FreeIfOver() {
 // The timer is not moved with every byte: it looks when it fires how long the silence has been.
 void Tunnel::Touch() {
   touched_ = worker_.loop().Now();
-  if (!idle_timer_.armed()) worker_.loop().wheel().Arm(idle_timer_, touched_ + idle_);
+  if (!timer_.armed()) Arm();
 }
 
-void Tunnel::OnIdle(io::Timer& timer) {
-  Tunnel& self = static_cast<IdleTimer&>(timer).tunnel;
-  const Instant due = self.touched_ + self.idle_;
-  if (due > self.worker_.loop().Now()) {
-    self.worker_.loop().wheel().Arm(timer, due);
-    return;
+void Tunnel::Arm() {
+  const Instant silent = touched_ + idle_;
+  worker_.loop().wheel().Arm(timer_, silent < close_at_ ? silent : close_at_);
+}
+
+void Tunnel::OnTimer(io::Timer& timer) {
+  Tunnel& self = static_cast<TunnelTimer&>(timer).tunnel;
+  const Instant now = self.worker_.loop().Now();
+  if (now >= self.touched_ + self.idle_) {
+    self.Cut("tunnel_timeout");
+  } else if (now >= self.close_at_) {
+    if (self.closing_) {
+      self.Cut("");
+    } else {
+      self.BeginClosing();
+    }
   }
-  self.Cut("tunnel_timeout");
+  if (!self.cut_ && !self.timer_.armed()) self.Arm();
 }
 
 void Tunnel::WriteLog() {
@@ -148,11 +195,11 @@ void Tunnel::WriteLog() {
   AccessRecord record;
   char client_text[IpAddress::kTextMax];
   record.finished = worker_.engine().WallNow();
-  record.listener = log_->listener->settings.name;
   record.client = log_->has_client
                       ? std::string_view(client_text, log_->client.Write(client_text))
                       : std::string_view("unix");
   const char* texts = log_->texts.data();
+  record.listener = log_->listener.In(texts);
   record.method = log_->spans.method.In(texts);
   record.target = log_->spans.target.In(texts);
   record.host = log_->spans.host.In(texts);
@@ -160,8 +207,8 @@ void Tunnel::WriteLog() {
   record.user_agent = log_->spans.user_agent.In(texts);
   record.referer = log_->spans.referer.In(texts);
   record.status = 101;
-  record.upstream = log_->upstream_name;
-  record.backend = log_->backend_id;
+  record.upstream = log_->upstream.In(texts);
+  record.backend = log_->backend.In(texts);
   record.retries = log_->retries;
   record.received_bytes = up_.bytes;
   record.sent_bytes = log_->head_bytes + down_.bytes;

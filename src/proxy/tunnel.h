@@ -1,22 +1,24 @@
-// Two connections whose bytes go through unread, after a 101: a small record on bare ops, since there may be
-// very many of them idle. Owned by the worker; frees itself when both directions have ended.
+// Two connections whose bytes go through after a 101: a small record on bare ops, since there may be very many of
+// them idle. Of WebSockets the frames' boundaries are followed, so that both sides can be told when the backend or
+// this process goes. Owned by the worker; frees itself when both directions have ended.
 #pragma once
 
 #include "proxy/block.h"
 #include "proxy/input.h"
 #include "rondo/http/forwarding.h"
+#include "rondo/http/websocket.h"
 #include "rondo/proxy/worker.h"
 #include "rondo/upstream/worker_upstream.h"
 
 namespace rondo::proxy {
 
-// What the access log will say once the tunnel has ended; its texts stand behind it in the same block.
+// What the access log will say once the tunnel has ended. It has copies of all texts: a tunnel outlives snapshots.
 struct TunnelLog {
   Block texts;
   http::ForwardedRequest spans;
-  const upstream::ListenerSnapshot* listener = nullptr;
-  std::string_view backend_id;
-  std::string_view upstream_name;
+  http::TextSpan listener;
+  http::TextSpan upstream;
+  http::TextSpan backend;
   IpAddress client;
   bool has_client = false;
   uint32_t retries = 0;
@@ -37,6 +39,7 @@ struct TunnelParts {
   Input from_client;   // bytes already received, which go first
   Input from_backend;
   Duration idle;       // between bytes, in either direction
+  bool websocket = false;
   TunnelLog* log = nullptr;  // from the worker's freelist; null: nothing is logged
 };
 
@@ -46,10 +49,29 @@ class Tunnel : public ListHook<> {
   // Ends both directions at once.
   void Cut(const char* reason);
 
+  // Tells both sides at `at` that this end goes away: close 1001 between two frames of a WebSocket, which is cut when
+  // both have answered, or kCloseMax after both were told. What is no WebSocket is cut then. An earlier appointment
+  // stays; one that is due while its backend no longer drains, nor the process, is dropped. `until`: when the drain
+  // ends that this is about.
+  void CloseAt(Instant at, Instant until);
+  // Of the latest appointment; kNever: none.
+  Instant leaves_by() const { return leaves_by_; }
+  const upstream::BackendShared& backend() const { return *lease_.backend()->shared; }
+
+  static constexpr Duration kCloseMax = std::chrono::seconds(2);
+
  private:
+  // How far a direction is with its good-bye.
+  enum class Goodbye : uint8_t {
+    kNone,
+    kWanted,   // at the next end of a frame
+    kReady,    // there, but what came before is still being sent
+    kSending,
+    kSaid,     // or cannot be said any more: nothing further goes this way
+  };
   // One direction: what is received at one descriptor is sent to the other.
   struct Direction {
-    Direction(Tunnel& owner, int from, int to);
+    Direction(Tunnel& owner, int from, int to, http::FrameCursor::From sender);
     Tunnel& tunnel;
     struct Half : io::Op {
       Half(Deliver on_deliver, Direction& of) : io::Op(on_deliver), direction(of) {}
@@ -60,7 +82,11 @@ class Tunnel : public ListHook<> {
     io::BufferRef piece;
     Block early;  // instead, where more than a buffer had come before the tunnel began
     uint64_t bytes = 0;
-    bool ended = false;
+    http::FrameCursor cursor;  // behind what was received; WebSockets only
+    Goodbye goodbye = Goodbye::kNone;
+    bool over = false;   // nothing more is to come
+    bool ended = false;  // and no op is in flight
+    char goodbye_frame[http::kCloseFrameMax];
   };
 
   Tunnel(Worker& worker, TunnelParts& parts);
@@ -68,20 +94,30 @@ class Tunnel : public ListHook<> {
   void Begin(Direction& direction, Input input);
   static void OnReceived(io::Op& op);
   static void OnSent(io::Op& op);
-  static void OnIdle(io::Timer& timer);
+  static void OnTimer(io::Timer& timer);
   void Receive(Direction& direction);
   void Send(Direction& direction, char* data, size_t size);
+  void PieceSent(Direction& direction);
   void EndDirection(Direction& direction);
   // The first reason stays.
   void GiveReason(const char* reason) {
     if (*reason_ == '\0') reason_ = reason;
   }
-  void FreeIfOver();
+  void Free();
   void Touch();
+  void Arm();
   void WriteLog();
 
-  struct IdleTimer : io::Timer {
-    IdleTimer(Fire fire, Tunnel& of) : io::Timer(fire), tunnel(of) {}
+  // -- tunnel_close.cc --
+  size_t Follow(Direction& direction, std::string_view bytes);
+  void BeginClosing();
+  void WantGoodbye(Direction& direction);
+  void SayGoodbye(Direction& direction);
+  void GoodbyeSaid(Direction& direction);
+  void CutIfAnswered();
+
+  struct TunnelTimer : io::Timer {
+    TunnelTimer(Fire fire, Tunnel& of) : io::Timer(fire), tunnel(of) {}
     Tunnel& tunnel;
   };
 
@@ -89,11 +125,15 @@ class Tunnel : public ListHook<> {
   upstream::Lease lease_;
   Direction up_;
   Direction down_;
-  IdleTimer idle_timer_;
+  TunnelTimer timer_;
   Duration idle_;
   Instant touched_;
+  Instant close_at_ = kNever;  // while closing: when it is cut
+  Instant leaves_by_ = kNever;
   TunnelLog* log_;
   const char* reason_ = "";
+  bool websocket_;
+  bool closing_ = false;
   bool cut_ = false;
 };
 

@@ -7,8 +7,10 @@
 #include <new>
 
 #include "proxy/connection.h"
-#include "proxy/listener.h"
+#include "proxy/leaving.h"
+#include "proxy/listeners.h"
 #include "proxy/tunnel.h"
+#include "proxy/versions.h"
 #include "rondo/base/poison.h"
 
 namespace rondo::proxy {
@@ -18,25 +20,26 @@ Worker::Worker(io::Engine& engine, std::shared_ptr<const upstream::Snapshot> sna
                const WorkerOptions& options)
     : engine_(engine),
       loop_(engine),
-      snapshot_(std::move(snapshot)),
       counters_(counters),
       options_(options),
       rng_(options.seed),
-      access_log_(loop_, snapshot_->config.logging.access.format, log_sink, options.index),
-      memory_timer_(&OnMemoryTimer, *this) {
-  head_limits_.header_bytes = snapshot_->config.limits.header_bytes;
-  head_limits_.header_count = snapshot_->config.limits.header_count;
-  for (const auto& upstream : snapshot_->upstreams) {
-    upstreams_.push_back(std::make_unique<upstream::WorkerUpstream>(loop_, upstream, options.index,
-                                                                    options.count, rng_.Next()));
-  }
-  for (const ListenFd& socket : listen_fds) {
-    listeners_.push_back(std::make_unique<ListenerSocket>(*this, socket));
-  }
+      versions_(std::make_unique<Versions>(loop_, options_, rng_, std::move(snapshot))),
+      listeners_(std::make_unique<Listeners>(*this)),
+      access_log_(loop_, this->snapshot().config.logging.access.format, log_sink, options.index),
+      memory_timer_(&OnMemoryTimer, *this),
+      acknowledged_(options.epoch),
+      oldest_pinned_(options.epoch) {
+  ApplySettings();
+  for (const ListenFd& socket : listen_fds) listeners_->Open(socket);
 }
 
 Worker::~Worker() {
   RONDO_CHECK(client_count_ == 0 && tunnel_count_ == 0 && scope_.count() == 0);
+  // What was published too late.
+  const std::unique_ptr<Publication> untaken(published_.exchange(nullptr));
+  if (untaken != nullptr) {
+    for (const ListenFd& socket : untaken->open) engine_.Close(socket.fd);
+  }
   for (char* buffer : large_free_) {
     UnpoisonMemory(buffer, kLargeBytes);
     delete[] buffer;
@@ -44,13 +47,19 @@ Worker::~Worker() {
 }
 
 void Worker::Start() {
-  for (auto& listener : listeners_) listener->Start();
+  listeners_->Start();
 }
+
+const upstream::Snapshot& Worker::snapshot() const { return *versions_->current().snapshot; }
 
 void Worker::Tick() {
   loop_.Tick();
+  if (published_.load(std::memory_order_relaxed) != nullptr) TakePublication();
   // What was freed in this tick, here or elsewhere, goes to who waits; the ones resumed run in the next tick.
-  for (auto& upstream : upstreams_) upstream->ServeQueue();
+  versions_->ServeQueues();
+  versions_->Sweep();
+  listeners_->Sweep();
+  ReportPinned();
   const Phase requested = requested_.load(std::memory_order_acquire);
   if (requested != phase_) {
     if (phase_ == Phase::kServing) EnterDraining();
@@ -88,8 +97,9 @@ void Worker::RequestPhase(Phase phase) {
 
 void Worker::EnterDraining() {
   phase_ = Phase::kDraining;
-  for (auto& listener : listeners_) listener->Stop();
+  listeners_->StopAll();
   clients_.ForEach([](ClientConnection& client) { client.Drain(); });
+  SpreadCloses(*this, tunnels_, tunnels_until());
 }
 
 void Worker::EnterCancelling() {
@@ -99,32 +109,29 @@ void Worker::EnterCancelling() {
 
 void Worker::CheckFinished() {
   if (finished_) return;
-  for (const auto& listener : listeners_) {
-    if (!listener->closed()) return;
-  }
-  if (client_count_ > 0 || tunnel_count_ > 0 || scope_.count() > 0) return;
-  size_t open = 0;
-  for (auto& upstream : upstreams_) {
-    upstream->CloseIdle();
-    open += upstream->connections();
-  }
-  if (open > 0) return;
+  if (!listeners_->all_closed() || client_count_ > 0 || tunnel_count_ > 0 || scope_.count() > 0) return;
+  if (versions_->CloseIdle() > 0) return;
   // Where the log cannot be handed over (nobody reads it), its timer tries again, but not for ever.
   if (log_until_ == kNever) log_until_ = loop_.Now() + kLogPatience;
   finished_ = access_log_.Flush() || phase_ == Phase::kCancelling || loop_.Now() >= log_until_;
+  if (!finished_) return;
+  // Nobody waits for this one any more.
+  acknowledged_.store(UINT64_MAX, std::memory_order_release);
+  if (options_.bell != nullptr) options_.bell->Ring();
 }
 
-void Worker::Accepted(int fd, size_t listener) {
-  const uint32_t limit = snapshot_->config.limits.connections;
+void Worker::Accepted(int fd, uint32_t slot) {
+  const uint32_t limit = snapshot().config.limits.connections;
   const uint32_t before = counters_.connections.fetch_add(1, std::memory_order_relaxed);
-  if (limit > 0 && before >= limit) {
+  if ((limit > 0 && before >= limit) || listeners_->Find(slot) == nullptr) {
     counters_.connections.fetch_sub(1, std::memory_order_relaxed);
     engine_.Close(fd);
     return;
   }
   void* memory = frames().Allocate(sizeof(ClientConnection));
-  auto* client = new (memory) ClientConnection(*this, fd, snapshot_->listeners[listener]);
+  auto* client = new (memory) ClientConnection(*this, fd, slot);
   clients_.PushBack(*client);
+  listeners_->CountConnection(slot);
   ++client_count_;
   client->Start();
   if (phase_ == Phase::kCancelling) client->Cancel(rt::CancelReason::kShutdown);
@@ -138,6 +145,7 @@ void Worker::Closed(ClientConnection& connection) {
 
 void Worker::HandedOver(ClientConnection& connection) {
   connection.Unlink();
+  listeners_->DiscountConnection(connection.slot());
   --client_count_;
   connection.~ClientConnection();
   frames().Free(&connection, sizeof(ClientConnection));

@@ -5,6 +5,9 @@
 
 namespace rondo::sim {
 
+// What was sent before may still arrive.
+constexpr Duration kOnItsWay = std::chrono::milliseconds(100);
+
 ProxyBackend::ProxyBackend(Scene& scene, SimEngine& engine, const SocketAddress& address,
                            const BackendOptions& options)
     : scene_(scene),
@@ -71,6 +74,13 @@ WireReader::Then ProxyBackend::Connection::TakeHead(const WireHead& head) {
     return WireReader::Then::kNoBody;
   }
   attempt = request->heads_at_backends++;
+  const std::string here = backend.address_.ToString();
+  request->backends.push_back(here);
+  if (const auto let_go = backend.scene_.closed_backends.find(here);
+      let_go != backend.scene_.closed_backends.end() && !backend.scene_.storms &&
+      backend.scene_.world.now() > let_go->second + kOnItsWay) {
+    Report("sent to a backend that had been let go, as all workers knew");
+  }
   backend.scene_.Note(absl::StrCat("backend ", backend.address_.ToString(), ": request ",
                                    request->number, " attempt ", attempt));
   body_bytes = 0;

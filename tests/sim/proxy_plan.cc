@@ -37,7 +37,7 @@ std::string RequestPlan::WriteHead() const {
   if (expects_continue) head += "Expect: 100-continue\r\n";
   if (idempotency_key) absl::StrAppend(&head, "Idempotency-Key: ", number, "\r\n");
   if (padding > 0) absl::StrAppend(&head, "X-Pad: ", std::string(padding, 'p'), "\r\n");
-  absl::StrAppend(&head, WriteFraming(body), "\r\n");
+  absl::StrAppend(&head, fields, WriteFraming(body), "\r\n");
   return head;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -88,6 +89,7 @@ struct RequestPlan {
   bool expects_continue = false;
   bool idempotency_key = false;
   size_t padding = 0;     // bytes of one more field of the head
+  std::string fields;     // further lines of the head
   std::string malformed;  // kMalformed: sent as it is
   int malformed_status = 400;
   ClientFault fault = ClientFault::kNone;
@@ -103,6 +105,7 @@ struct RequestPlan {
   // -- seen --
   int heads_at_backends = 0;
   int wholes_at_backends = 0;
+  std::vector<std::string> backends;  // where it came, by attempt
   Outcome outcome;
 
   const AnswerPlan& Answer(int attempt) const {
@@ -132,7 +135,13 @@ struct Scene {
   std::deque<RequestPlan> requests;
   std::vector<std::string> findings;  // what must not be; a line each
   bool verbose = false;
+  bool storms = false;  // nobody knows how long bytes are on their way
+  // Backends to which nothing more may be sent, and since when.
+  std::map<std::string, Instant> closed_backends;
 
+  void CloseBackend(const std::string& address) {
+    closed_backends.try_emplace(address, world.now());
+  }
   RequestPlan* Find(const std::string& number);
   void Report(std::string finding);
   void Note(const std::string& what);  // to stderr, where verbose

@@ -50,8 +50,8 @@ config::Upstream ProxyWorld::MakeUpstream(const std::string& name, size_t backen
 ProxyWorld::ProxyWorld(uint64_t seed, const config::Config& config,
                        const ProxyWorldOptions& options)
     : world_(seed),
-      scene_{.world = world_, .requests = {}, .findings = {}},
-      snapshot_(std::make_shared<upstream::Snapshot>(1, config)),
+      scene_{.world = world_, .requests = {}, .findings = {}, .closed_backends = {}},
+      control_(scene_, config, options.workers),
       log_(world_.rng(), options.log_refusals) {
   const SocketAddress address = config.listeners.front().listen.front();
   for (size_t i = 0; i < options.workers; ++i) {
@@ -63,9 +63,10 @@ ProxyWorld::ProxyWorld(uint64_t seed, const config::Config& config,
     const int fd =
         engine.Listen(address, i == 0 ? io::ListenMode::kFirst : io::ListenMode::kFurther);
     workers_.push_back(std::make_unique<proxy::Worker>(
-        engine, snapshot_, std::vector<proxy::ListenFd>{{fd, 0}}, counters_, &log_,
-        proxy::WorkerOptions{i, options.workers, world_.rng().Next()}));
+        engine, control_.snapshot(), std::vector<proxy::ListenFd>{{fd, 0, 0}}, counters_, &log_,
+        proxy::WorkerOptions{i, options.workers, world_.rng().Next(), nullptr, 0}));
     proxy::Worker* worker = workers_.back().get();
+    control_.AddWorker(*worker, engine);
     engines_.push_back(&engine);
     actors_.push_back(world_.AddActor(
         engine, [worker] { worker->Tick(); }, [worker] { return worker->NextDeadline(); }));
@@ -81,6 +82,8 @@ ProxyWorld::ProxyWorld(uint64_t seed, const config::Config& config,
 }
 
 ProxyWorld::~ProxyWorld() {
+  socket_clients_.clear();
+  socket_backends_.clear();
   clients_.clear();
   backends_.clear();
 }
@@ -88,6 +91,18 @@ ProxyWorld::~ProxyWorld() {
 ProxyBackend& ProxyWorld::AddBackend(const SocketAddress& address, const BackendOptions& options) {
   backends_.push_back(std::make_unique<ProxyBackend>(scene_, *backend_engine_, address, options));
   return *backends_.back();
+}
+
+SocketBackend& ProxyWorld::AddSocketBackend(const SocketAddress& address) {
+  socket_backends_.push_back(std::make_unique<SocketBackend>(scene_, *backend_engine_, address));
+  return *socket_backends_.back();
+}
+
+SocketEnd& ProxyWorld::AddSocketClient(const std::string& target, const std::string& fields) {
+  socket_clients_.push_back(
+      std::make_unique<SocketEnd>(scene_, *client_engine_, SocketEnd::Role::kClient));
+  socket_clients_.back()->Connect(*SocketAddress::Parse(kAddress), target, fields);
+  return *socket_clients_.back();
 }
 
 RequestPlan& ProxyWorld::AddRequest(const std::string& upstream) {
@@ -118,19 +133,11 @@ bool ProxyWorld::clients_finished() const {
   return true;
 }
 
-uint32_t ProxyWorld::in_flight() const {
-  uint32_t sum = 0;
-  for (const auto& upstream : snapshot_->upstreams) {
-    for (const auto& backend : upstream->backends) sum += backend->in_flight.load();
-  }
-  return sum;
-}
-
-void ProxyWorld::Drain() {
+void ProxyWorld::Drain(Instant until) {
   if (draining()) return;
   scene_.Note("drain");
   drained_at_ = world_.now();
-  for (auto& worker : workers_) worker->RequestDrain();
+  for (auto& worker : workers_) worker->RequestDrain(until);
 }
 
 void ProxyWorld::Cancel() {
@@ -172,18 +179,29 @@ void ProxyWorld::EndWorkers() {
     return;
   }
   CheckLeaks();
+  control_.Forget();
   for (const int actor : actors_) world_.RemoveActor(actor);
   workers_.clear();
   // What is left after that are the others' ends.
   (void)world_.RunUntil([this] { return clients_finished(); }, seconds(200));
   for (auto& backend : backends_) backend->Stop();
+  for (auto& client : socket_clients_) client->Close();
+  for (auto& backend : socket_backends_) backend->Stop();
   const RunEnd end = world_.RunUntilQuiet(seconds(700));
   if (end.stop != Stop::kQuiet) scene_.Report("no quiet at the end: " + end.why);
   for (const std::string& leak : world_.Leaks()) scene_.Report("left over: " + leak);
 }
 
 void ProxyWorld::CheckLeaks() {
-  if (in_flight() != 0) scene_.Report(absl::StrCat(in_flight(), " leases are left"));
+  if (const uint32_t leases = control_.in_flight(); leases != 0) {
+    scene_.Report(absl::StrCat(leases, " leases are left"));
+  }
+  if (const uint32_t tunnels = control_.tunnels(); tunnels != 0) {
+    scene_.Report(absl::StrCat(tunnels, " tunnels are counted"));
+  }
+  if (const size_t held = control_.snapshots_held(); held != 1) {
+    scene_.Report(absl::StrCat(held, " snapshots are in use"));
+  }
   if (counters_.connections.load() != 0) {
     scene_.Report(absl::StrCat(counters_.connections.load(), " client connections are counted"));
   }

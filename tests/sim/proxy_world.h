@@ -8,6 +8,8 @@
 
 #include "proxy_backend.h"
 #include "proxy_client.h"
+#include "proxy_control.h"
+#include "proxy_websocket.h"
 #include "rondo/proxy/worker.h"
 
 namespace rondo::sim {
@@ -49,11 +51,16 @@ class ProxyWorld {
   SimWorld& world() { return world_; }
   Scene& scene() { return scene_; }
   SimEngine& client_engine() { return *client_engine_; }
-  const upstream::Snapshot& snapshot() const { return *snapshot_; }
+  ProxyControl& control() { return control_; }
+  const upstream::Snapshot& snapshot() const { return *control_.snapshot(); }
   LogCollector& log() { return log_; }
 
   // Serves the address of an upstream's backend.
   ProxyBackend& AddBackend(const SocketAddress& address, const BackendOptions& options = {});
+  // The same for one that agrees to upgrades, and a client that asks for one; it must have ended, or the workers be
+  // cut, before Finish returns.
+  SocketBackend& AddSocketBackend(const SocketAddress& address);
+  SocketEnd& AddSocketClient(const std::string& target, const std::string& fields = "");
   RequestPlan& AddRequest(const std::string& upstream = "a");
   ProxyClient& AddClient(ConnectionPlan plan);
   ProxyClient& AddClient(std::vector<RequestPlan*> requests);
@@ -61,8 +68,7 @@ class ProxyWorld {
   std::vector<std::unique_ptr<ProxyBackend>>& backends() { return backends_; }
 
   bool clients_finished() const;
-  uint32_t in_flight() const;
-  void Drain();   // all workers
+  void Drain(Instant until = kNever);  // all workers
   void Cancel();  // and cut
   bool draining() const { return drained_at_ != kNever; }
   Instant drained_at() const { return drained_at_; }
@@ -80,7 +86,7 @@ class ProxyWorld {
 
   SimWorld world_;
   Scene scene_;
-  std::shared_ptr<const upstream::Snapshot> snapshot_;
+  ProxyControl control_;
   proxy::ProcessCounters counters_;
   LogCollector log_;
   std::vector<SimEngine*> engines_;
@@ -90,6 +96,8 @@ class ProxyWorld {
   SimEngine* backend_engine_;
   std::vector<std::unique_ptr<ProxyBackend>> backends_;
   std::vector<std::unique_ptr<ProxyClient>> clients_;
+  std::vector<std::unique_ptr<SocketBackend>> socket_backends_;
+  std::vector<std::unique_ptr<SocketEnd>> socket_clients_;
   Instant drained_at_ = kNever;
   bool cancelled_ = false;
 };

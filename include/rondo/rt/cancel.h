@@ -52,8 +52,8 @@ class CancelToken {
   }
   bool cancelled() const { return reason_ != CancelReason::kNone; }
   CancelReason reason() const { return reason_; }
-  // After a deadline, or when its other half made it pointless, the flow may go on, say to answer 504. The
-  // other reasons are final.
+  // After a deadline, when its other half made it pointless, or when its backend was let go, the flow may go on,
+  // say to answer 504. The other reasons are final.
   void ClearPassing() {
     if (Passing(reason_)) reason_ = CancelReason::kNone;
   }
@@ -62,7 +62,8 @@ class CancelToken {
 
  private:
   static bool Passing(CancelReason reason) {
-    return reason == CancelReason::kDeadline || reason == CancelReason::kFinished;
+    return reason == CancelReason::kDeadline || reason == CancelReason::kFinished ||
+           reason == CancelReason::kDrained;
   }
 
   io::Engine& engine_;

@@ -1,0 +1,107 @@
+// How a tunnel is closed by us: each side of a WebSocket gets a Close frame between two frames of the other (RFC
+// 6455 §5.5.1, §7.4.1), and a while to answer it.
+#include "proxy/tunnel.h"
+#include "rondo/health/state.h"
+
+namespace rondo::proxy {
+
+void Tunnel::CloseAt(Instant at, Instant until) {
+  leaves_by_ = until;
+  if (closing_ || cut_ || at >= close_at_) return;
+  close_at_ = at;
+  if (!timer_.armed() || timer_.deadline() > close_at_) Arm();
+}
+
+void Tunnel::BeginClosing() {
+  const health::State state = backend().state.load(std::memory_order_acquire);
+  const bool drains = state == health::State::kDraining || state == health::State::kDrained;
+  close_at_ = kNever;
+  if (!drains && !worker_.draining()) {
+    leaves_by_ = kNever;
+    return;
+  }
+  GiveReason(drains ? "drained" : "shutdown");
+  if (!websocket_ || up_.cursor.broken() || down_.cursor.broken()) {
+    Cut("");
+    return;
+  }
+  closing_ = true;
+  WantGoodbye(up_);
+  WantGoodbye(down_);
+  CutIfAnswered();
+}
+
+void Tunnel::WantGoodbye(Direction& direction) {
+  // Behind a Close of its own nothing may follow, and nothing needs to.
+  if (direction.goodbye == Goodbye::kSaid) return;
+  if (direction.over || direction.cursor.closed()) {
+    direction.goodbye = Goodbye::kSaid;
+    return;
+  }
+  direction.goodbye = direction.cursor.at_boundary() ? Goodbye::kReady : Goodbye::kWanted;
+  if (direction.goodbye == Goodbye::kReady && !direction.send.in_flight()) SayGoodbye(direction);
+}
+
+// Follows what was received; how much of it goes on to the other side.
+size_t Tunnel::Follow(Direction& direction, std::string_view bytes) {
+  size_t passed = bytes.size();
+  switch (direction.goodbye) {
+    case Goodbye::kNone:
+      direction.cursor.Advance(bytes);
+      return passed;
+    case Goodbye::kWanted:
+      passed = direction.cursor.AdvanceToBoundary(bytes);
+      if (direction.cursor.broken()) {
+        Cut("");
+        return passed;
+      }
+      if (direction.cursor.closed()) {
+        direction.goodbye = Goodbye::kSaid;
+      } else if (direction.cursor.at_boundary()) {
+        direction.goodbye = Goodbye::kReady;
+      }
+      break;
+    case Goodbye::kReady:
+    case Goodbye::kSending:
+    case Goodbye::kSaid:
+      passed = 0;
+      break;
+  }
+  direction.cursor.Advance(bytes.substr(passed));
+  return passed;
+}
+
+void Tunnel::SayGoodbye(Direction& direction) {
+  std::optional<uint32_t> mask;
+  if (&direction == &up_) mask = static_cast<uint32_t>(worker_.rng().Next());
+  const size_t size = http::WriteCloseFrame(http::kCloseGoingAway, mask, direction.goodbye_frame);
+  direction.goodbye = Goodbye::kSending;
+  Send(direction, direction.goodbye_frame, size);
+}
+
+// From here on its bytes are only looked at for the answer to the other direction's good-bye.
+void Tunnel::GoodbyeSaid(Direction& direction) {
+  direction.goodbye = Goodbye::kSaid;
+  if (direction.over) {
+    EndDirection(direction);
+  } else {
+    CutIfAnswered();
+  }
+}
+
+// Both sides are told: they have a while to answer. Both have answered, or are gone: done.
+void Tunnel::CutIfAnswered() {
+  if (cut_ || up_.goodbye < Goodbye::kReady || down_.goodbye < Goodbye::kReady) return;
+  const auto over = [](const Direction& direction) {
+    return direction.goodbye == Goodbye::kSaid && !direction.piece && !direction.early &&
+           (direction.over || direction.cursor.closed());
+  };
+  if (over(up_) && over(down_)) {
+    Cut("");
+  } else if (close_at_ == kNever) {
+    close_at_ = worker_.loop().Now() + kCloseMax;
+    Arm();
+  }
+}
+
+}  // namespace rondo::proxy
