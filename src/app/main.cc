@@ -48,7 +48,7 @@ int Run(const RunArguments& arguments) {
     PrintErrors(quick ? "rondo run" : arguments.file, loaded.errors);
     return quick ? kUsage : kFailed;
   }
-  return rondo::control::RunServer(*loaded.config);
+  return rondo::control::RunServer(*loaded.config, {arguments.file, rondo::app::Version(), rondo::app::Commit()});
 }
 
 int Check(const std::string& file) {

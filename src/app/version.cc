@@ -8,6 +8,9 @@
 
 namespace rondo::app {
 
+const char* Version() { return RONDO_VERSION; }
+const char* Commit() { return RONDO_COMMIT; }
+
 int PrintVersion() {
   utsname system{};
   uname(&system);

@@ -10,7 +10,7 @@
 namespace rondo::control {
 namespace {
 
-bool Discovered(Origin origin) { return origin == Origin::kDns || origin == Origin::kFile; }
+bool IsDiscovered(Origin origin) { return origin == Origin::kDns || origin == Origin::kFile; }
 
 std::string_view FoundBy(Origin origin) { return origin == Origin::kFile ? "a watched file has it" : "DNS has it"; }
 
@@ -145,7 +145,7 @@ Result Cluster::AddBackend(std::string_view upstream, config::Backend backend, I
     if (same_address) {
       return Refuse(409, "exists", "backend " + each->id + " has this address", "address");
     }
-    if (same_id && Discovered(each->origin)) {
+    if (same_id && IsDiscovered(each->origin)) {
       return Refuse(409, "conflict", "backend " + backend.id + " is at another address: " +
                                          std::string(FoundBy(each->origin)), "id");
     }
@@ -218,7 +218,7 @@ Result Cluster::RemoveBackend(std::string_view upstream, std::string_view id, st
     }
     return Done(202, view->id);
   }
-  if (Discovered(view->origin)) {
+  if (IsDiscovered(view->origin)) {
     return Refuse(409, "discovered",
                   "backend " + view->id + " cannot be deleted while " + std::string(FoundBy(view->origin)) +
                       ": set it draining, or take it out there");
@@ -228,7 +228,7 @@ Result Cluster::RemoveBackend(std::string_view upstream, std::string_view id, st
   const std::string name = view->settings.id;
   entry.backends.erase(name);
   if (const EffectiveBackend* of = FindId(base, name)) {
-    if (Discovered(of->origin)) {
+    if (IsDiscovered(of->origin)) {
       return Refuse(409, "discovered", "backend " + name + " cannot be deleted while " +
                                            std::string(FoundBy(of->origin)));
     }
@@ -266,10 +266,10 @@ Result Cluster::PutBackends(std::string_view upstream, std::vector<config::Backe
   const std::vector<EffectiveBackend> base = EntriesBase(upstream);
   for (const EffectiveBackend& each : base) {
     const auto found = wanted.find(each.settings.id);
-    if (found != wanted.end() && (!Discovered(each.origin) || found->second->address == each.settings.address)) {
+    if (found != wanted.end() && (!IsDiscovered(each.origin) || found->second->address == each.settings.address)) {
       continue;
     }
-    if (Discovered(each.origin)) {
+    if (IsDiscovered(each.origin)) {
       return Refuse(409, "discovered", "backend " + each.settings.id + " must be in the list while " +
                                            std::string(FoundBy(each.origin)));
     }

@@ -122,7 +122,17 @@ void Members::Order(const std::vector<std::string>& names) {
     return found == places.end() ? places.size() : found->second;
   };
   if (std::ranges::is_sorted(upstreams_, {}, place)) return;
-  std::ranges::stable_sort(upstreams_, {}, place);
+  std::vector<std::unique_ptr<Upstream>> sorted(places.size());
+  for (auto& upstream : upstreams_) {
+    const size_t at = place(upstream);
+    if (at == places.size()) {
+      sorted.push_back(std::move(upstream));
+    } else {
+      sorted[at] = std::move(upstream);
+    }
+  }
+  std::erase(sorted, nullptr);
+  upstreams_ = std::move(sorted);
   config_moved_ = true;
 }
 

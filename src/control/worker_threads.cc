@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <future>
@@ -35,24 +36,28 @@ struct Startup {
 
 }  // namespace
 
-absl::Status WorkerThreads::Start(io::EngineKind kind,
-                                  std::shared_ptr<const upstream::Snapshot> snapshot,
-                                  std::vector<std::vector<proxy::ListenFd>> sockets,
-                                  proxy::AccessLogSink* log_sink) {
-  const size_t count = sockets.size();
+absl::Status WorkerThreads::Start(WorkerStart start) {
+  const size_t count = start.sockets.size();
   absl::Status first_error;
   for (size_t i = 0; i < count; ++i) {
     std::promise<Startup> started;
     std::future<Startup> startup = started.get_future();
-    const proxy::WorkerOptions options{i, count, Entropy()};
-    std::thread thread([this, kind, snapshot, log_sink, options, listen_fds = std::move(sockets[i]),
-                        started = std::move(started), count]() mutable {
+    proxy::WorkerOptions options;
+    options.index = i;
+    options.count = count;
+    options.seed = Entropy();
+    options.bell = start.bell;
+    options.epoch = start.epoch;
+    std::thread thread([this, options, kind = start.engine, snapshot = start.snapshot, log_sink = start.log_sink,
+                        bell = start.bell, listen_fds = std::move(start.sockets[i]), started = std::move(started),
+                        count]() mutable {
       pthread_setname_np(pthread_self(), ("worker-" + std::to_string(options.index)).c_str());
       io::EngineOptions engine_options;
       engine_options.buffers_max = BuffersFor(count);
       auto engine = io::MakeEngine(kind, engine_options);
       if (!engine.ok()) {
         for (const auto& socket : listen_fds) close(socket.fd);
+        done_.fetch_add(1, std::memory_order_release);
         started.set_value(Startup{engine.status(), nullptr});
         return;
       }
@@ -60,19 +65,16 @@ absl::Status WorkerThreads::Start(io::EngineKind kind,
       worker.Start();
       started.set_value(Startup{absl::OkStatus(), &worker});
       while (!worker.finished()) worker.Tick();
-      const uint64_t one = 1;
-      [[maybe_unused]] const ssize_t written = write(done_fd_, &one, sizeof(one));
-      // The worker must stay where it is until nobody can call Drain or Cancel any more.
+      done_.fetch_add(1, std::memory_order_release);
+      if (bell != nullptr) bell->Ring();
+      // The worker must stay where it is until nobody can call anything of it any more.
       released_.wait(false, std::memory_order_acquire);
     });
     Startup result = startup.get();
     threads_.push_back(Thread{std::move(thread), result.worker});
     if (!result.status.ok() && first_error.ok()) first_error = result.status;
   }
-  if (!first_error.ok()) {
-    Drain();
-    Cancel();
-  }
+  if (!first_error.ok()) Cancel();
   return first_error;
 }
 
@@ -82,9 +84,9 @@ WorkerThreads::~WorkerThreads() {
   for (Thread& each : threads_) each.thread.join();
 }
 
-void WorkerThreads::Drain() {
+void WorkerThreads::Drain(Instant until) {
   for (Thread& each : threads_) {
-    if (each.worker != nullptr) each.worker->RequestDrain();
+    if (each.worker != nullptr) each.worker->RequestDrain(until);
   }
 }
 
@@ -92,6 +94,22 @@ void WorkerThreads::Cancel() {
   for (Thread& each : threads_) {
     if (each.worker != nullptr) each.worker->RequestCancel();
   }
+}
+
+std::vector<proxy::Worker*> WorkerThreads::workers() const {
+  std::vector<proxy::Worker*> result;
+  for (const Thread& each : threads_) {
+    if (each.worker != nullptr) result.push_back(each.worker);
+  }
+  return result;
+}
+
+Duration WorkerThreads::CpuTime(size_t worker) const {
+  clockid_t clock{};
+  timespec time{};
+  const pthread_t thread = const_cast<std::thread&>(threads_[worker].thread).native_handle();
+  if (pthread_getcpuclockid(thread, &clock) != 0 || clock_gettime(clock, &time) != 0) return Duration::zero();
+  return std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);
 }
 
 }  // namespace rondo::control

@@ -13,25 +13,41 @@
 
 namespace rondo::control {
 
+struct WorkerStart {
+  io::EngineKind engine = io::EngineKind::kEpoll;
+  std::shared_ptr<const upstream::Snapshot> snapshot;
+  uint64_t epoch = 0;                                  // of that snapshot
+  std::vector<std::vector<proxy::ListenFd>> sockets;   // for each worker
+  proxy::AccessLogSink* log_sink = nullptr;            // null: no access log
+  upstream::ControlBell* bell = nullptr;               // also rung when a worker's thread is done
+};
+
 class WorkerThreads {
  public:
-  // `done_fd`: an eventfd that every worker adds 1 to when it has finished.
-  explicit WorkerThreads(int done_fd) : done_fd_(done_fd) {}
-  ~WorkerThreads();  // joins
+  WorkerThreads() = default;
+  WorkerThreads(const WorkerThreads&) = delete;
+  WorkerThreads& operator=(const WorkerThreads&) = delete;
+  ~WorkerThreads();  // joins; REQUIRES: finished(), or nothing was started
 
-  // Returns once all workers accept, or with the first error after which all have ended again.
-  absl::Status Start(io::EngineKind engine, std::shared_ptr<const upstream::Snapshot> snapshot,
-                     std::vector<std::vector<proxy::ListenFd>> sockets, proxy::AccessLogSink* log_sink);
-  void Drain();
+  // Returns once all workers accept, or with the first error after which all that did start are told to end: wait for
+  // finished().
+  absl::Status Start(WorkerStart start);
+  // WebSockets are closed by `until`.
+  void Drain(Instant until);
   void Cancel();
-  size_t count() const { return threads_.size(); }
+  std::vector<proxy::Worker*> workers() const;
+  // CPU time that a worker's thread has used.
+  Duration CpuTime(size_t worker) const;
+  const proxy::ProcessCounters& counters() const { return counters_; }
+  // Every worker has finished.
+  bool finished() const { return done_.load(std::memory_order_acquire) == threads_.size(); }
 
  private:
   struct Thread {
     std::thread thread;
-    proxy::Worker* worker = nullptr;  // lives on its thread until that is joined
+    proxy::Worker* worker = nullptr;  // lives on its thread until that is joined; null where its engine failed
   };
-  int done_fd_;
+  std::atomic<size_t> done_{0};
   std::atomic<bool> released_{false};
   proxy::ProcessCounters counters_;
   std::vector<Thread> threads_;

@@ -1,0 +1,229 @@
+#include "control/control_plane.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "control/json_writer.h"
+#include "rondo/base/log.h"
+
+namespace rondo::control {
+namespace {
+
+uint64_t Seed() {
+  uint64_t value = 0;
+  if (getrandom(&value, sizeof(value), 0) != static_cast<ssize_t>(sizeof(value))) {
+    value = static_cast<uint64_t>(getpid());
+  }
+  return value;
+}
+
+ClusterOptions OptionsOf(const ServerOptions& options, size_t workers, upstream::ControlBell& bell) {
+  ClusterOptions result;
+  result.workers = workers;
+  result.bell = &bell;
+  result.config_path = options.config_path;
+  result.environment = config::ProcessEnvironment();
+  return result;
+}
+
+std::string_view EngineName(io::EngineKind kind) {
+  switch (kind) {
+    case io::EngineKind::kIoUring:
+      return "io_uring";
+    case io::EngineKind::kEpoll:
+      return "epoll";
+  }
+  return "";
+}
+
+}  // namespace
+
+ControlPlane::ControlPlane(io::Engine& engine, const config::Config& config, const ServerOptions& options,
+                           const io::EngineChoice& choice, size_t workers, LogWriter* log)
+    : options_(options),
+      choice_(choice),
+      log_(log),
+      loop_(engine),
+      events_(engine),
+      files_(MakeFileSystem()),
+      store_(*files_, config.process.state_file),
+      sockets_(workers),
+      resolver_(loop_, config.resolver),
+      watcher_(loop_),
+      discovery_(loop_, resolver_, watcher_, *this, config.resolver),
+      prober_(loop_, *this, Seed(), "rondo-health/" + options.version),
+      cluster_(loop_, config, OptionsOf(options, workers, bell_), *this, publisher_, store_, events_),
+      lifecycle_(*this),
+      signals_(loop_, *this),
+      numbers_(loop_, cluster_, &prober_,
+               ProcessFacts{options.version, options.commit, std::string(EngineName(choice.kind)), choice.reason}) {
+  bell_.Attach(&engine);
+  Attach(cluster_, prober_, &discovery_);
+}
+
+ControlPlane::~ControlPlane() { bell_.Attach(nullptr); }
+
+absl::Status ControlPlane::Start() {
+  if (absl::Status started = signals_.Start(); !started.ok()) return started;
+  const auto snapshot = cluster_.Start();
+  if (!snapshot.ok()) {
+    return absl::Status(snapshot.status().code(),
+                        "cannot use process.state_file: " + std::string(snapshot.status().message()));
+  }
+  if (absl::Status prepared = sockets_.Prepare(cluster_.base()); !prepared.ok()) return prepared;
+  if (absl::Status admin = StartAdmin(); !admin.ok()) return admin;
+  return StartWorkers();
+}
+
+absl::Status ControlPlane::StartWorkers() {
+  WorkerStart start;
+  start.engine = choice_.kind;
+  start.snapshot = publisher_.current();
+  start.epoch = publisher_.epoch();
+  start.log_sink = log_;
+  start.bell = &bell_;
+  const ListenerSockets::Change change = sockets_.Commit();
+  for (const auto& of_worker : change.open) start.sockets.push_back(WithSlots(of_worker, *start.snapshot));
+  if (absl::Status started = workers_.Start(std::move(start)); !started.ok()) {
+    return absl::Status(started.code(), "cannot start the workers: " + std::string(started.message()));
+  }
+  publisher_.Start(workers_.workers());
+  return absl::OkStatus();
+}
+
+AdminAccess ControlPlane::AccessOf(const config::Config& config) const {
+  return AdminAccess{config.admin->listen, config.admin->token};
+}
+
+absl::Status ControlPlane::StartAdmin() {
+  const config::Config& config = cluster_.base();
+  if (!config.admin) return absl::OkStatus();
+  const absl::StatusOr<int> fd = AdminServer::Listen(config.admin->listen);
+  if (!fd.ok()) {
+    const std::string problem = "admin: " + std::string(fd.status().message());
+    if (!config.admin_optional) return absl::Status(fd.status().code(), problem);
+    LogWarn(problem + "; going on without the admin API");
+    return absl::OkStatus();
+  }
+  const AdminContext context{cluster_, events_, numbers_, options_.config_path};
+  admin_ = std::make_unique<AdminServer>(loop_, context, AccessOf(config));
+  admin_->Start(*fd);
+  const SocketAddress& listen = config.admin->listen;
+  const bool unix_path = listen.kind == SocketAddress::Kind::kUnix;
+  LogInfo("admin API on " + (unix_path ? listen : io::BoundAddress(*fd)).ToString());
+  return absl::OkStatus();
+}
+
+void ControlPlane::Serve() {
+  while (lifecycle_.step() != Lifecycle::Step::kDone) {
+    Tick(lifecycle_.deadline());
+    lifecycle_.Look(workers_.finished(), loop_.Now());
+  }
+}
+
+void ControlPlane::Tick(Instant latest) {
+  const Instant poll = cluster_.NextPoll();
+  loop_.Tick(std::min(latest, poll));
+  if (bell_.Take() || loop_.Now() >= poll) cluster_.Poll();
+}
+
+void ControlPlane::Shutdown() {
+  if (!workers_.finished()) workers_.Cancel();
+  sockets_.CloseAll();
+  if (admin_ != nullptr) admin_->Stop();
+  signals_.Stop();
+  prober_.Stop();
+  discovery_.Stop();
+  watcher_.Stop();
+  resolver_.Stop();
+  const auto stopped = [this] {
+    return workers_.finished() && signals_.stopped() && prober_.stopped() && discovery_.stopped() &&
+           watcher_.stopped() && resolver_.stopped() && (admin_ == nullptr || admin_->finished());
+  };
+  const Instant until = loop_.Now() + Lifecycle::kCutPatience;
+  while (!stopped() && loop_.Now() < until) loop_.Tick(until);
+  if (stopped()) return;
+  // Better an end that is not clean than none.
+  LogError("stopping: not everything has ended in time");
+  _exit(1);
+}
+
+// -- reloads --
+
+bool ControlPlane::CanApply(std::string_view key) const {
+  return key == "resolver" || key.starts_with("resolver.") || key == "logging.access.format";
+}
+
+absl::Status ControlPlane::PrepareConfig(const config::Config&, const config::Config& next) {
+  if (lifecycle_.step() != Lifecycle::Step::kServing) return absl::UnavailableError("the process is stopping");
+  return sockets_.Prepare(next);
+}
+
+void ControlPlane::CommitConfig(const config::Config& now, const config::Config& next) {
+  SetLogLevel(next.logging.level);
+  if (next.resolver != now.resolver) {
+    resolver_.SetSettings(next.resolver);
+    discovery_.SetSettings(next.resolver);
+  }
+  if (admin_ != nullptr && next.admin) {
+    AdminAccess access = AccessOf(next);
+    admin_->SetAccess(std::move(access));
+  }
+  ListenerSockets::Change change = sockets_.Commit();
+  publisher_.StageSockets(std::move(change.open), std::move(change.close));
+}
+
+// -- signals and the end --
+
+void ControlPlane::OnSignal(int signal) {
+  switch (signal) {
+    case SIGUSR1:
+      if (log_ != nullptr) log_->Reopen();
+      return;
+    case SIGUSR2:
+      LogWarn("SIGUSR2: upgrading is not available in this version; restart instead");
+      return;
+    case SIGHUP:
+      if (lifecycle_.step() == Lifecycle::Step::kServing) {
+        cluster_.Reload();
+      } else {
+        LogWarn("SIGHUP: the process is stopping");
+      }
+      return;
+    default:
+      break;
+  }
+  const config::Process& process = cluster_.base().process;
+  if (lifecycle_.Stop(process.lame_duck, process.shutdown_grace, loop_.Now())) return;
+  LogWarn("stopping at once: asked a second time");
+  _exit(1);
+}
+
+void ControlPlane::BeginLameDuck(Duration lame_duck) {
+  numbers_.SetStopping();
+  std::string data;
+  JsonWriter json(data);
+  json.BeginObject();
+  const auto grace = cluster_.base().process.shutdown_grace + lame_duck;
+  json.Key("timeout_ms").Number(std::chrono::duration_cast<std::chrono::milliseconds>(grace).count());
+  json.EndObject();
+  events_.Append(EventType::kDrainStarted, data);
+  if (lame_duck > Duration::zero()) LogInfo("stopping: serving on for process.lame_duck first");
+}
+
+void ControlPlane::BeginDrain(Instant until) {
+  LogInfo("stopping: no new connections, requests in flight are finished");
+  sockets_.CloseAll();
+  workers_.Drain(until);
+}
+
+void ControlPlane::CutTheRest() {
+  LogWarn("stopping: process.shutdown_grace is over, closing what is left");
+  workers_.Cancel();
+}
+
+}  // namespace rondo::control
