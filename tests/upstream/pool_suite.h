@@ -5,10 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "rondo/base/rng.h"
 #include "rondo/upstream/worker_upstream.h"
 #include "sim/sim_peer.h"
 #include "sim/sim_world.h"
@@ -67,6 +69,7 @@ class PoolWorld {
       EXPECT_EQ(upstream->idle_connections(), 0u);
     }
     for (const auto& backend : shared_backends()) EXPECT_EQ(backend->in_flight.load(), 0u);
+    for (const auto& backend : gone_) EXPECT_EQ(backend->in_flight.load(), 0u);
     for (auto& origin : origins) {
       origin->Stop();
       for (auto& peer : origin->peers) peer->Close();
@@ -89,9 +92,65 @@ class PoolWorld {
     return *origins.back();
   }
   void Start(size_t worker = 0, size_t workers = 1) {
+    workers_ = workers;
     config = std::make_shared<const UpstreamConfig>(settings, workers);
     upstream = std::make_unique<WorkerUpstream>(*loop, config, worker, workers, /*seed=*/worker);
   }
+  // As control does: publishes `settings` as they are now, with the backends that stay, to this one
+  // worker.
+  void Change() {
+    const std::shared_ptr<const UpstreamConfig> before = config;
+    config = Next();
+    upstream->Adopt(config);
+    for (const auto& each : before->backends) gone_.push_back(each);
+  }
+  // What would be published.
+  std::shared_ptr<const UpstreamConfig> Next() const {
+    std::vector<std::shared_ptr<BackendShared>> backends;
+    for (const config::Backend& each : settings.backends) {
+      std::shared_ptr<BackendShared> shared;
+      for (const auto& old : config->backends) {
+        if (old->id == each.id && old->address == each.address) shared = old;
+      }
+      if (shared == nullptr) {
+        shared = std::make_shared<BackendShared>(each.id, each.address, BackendShared::NextSerial(),
+                                                 workers_);
+      }
+      backends.push_back(std::move(shared));
+    }
+    return ReuseOrMake(config, settings, config->shared, std::move(backends));
+  }
+  config::Backend& SettingsOf(std::string_view id) {
+    for (config::Backend& each : settings.backends) {
+      if (each.id == id) return each;
+    }
+    RONDO_CHECK(false);
+  }
+  void Remove(std::string_view id) {
+    std::erase_if(settings.backends, [id](const auto& each) { return each.id == id; });
+  }
+  BackendShared& Shared(std::string_view id) {
+    for (const auto& each : config->backends) {
+      if (each->id == id) return *each;
+    }
+    RONDO_CHECK(false);
+  }
+  void SetState(std::string_view id, health::State state) {
+    Shared(id).state.store(state);
+    config->shared->StatesChanged();
+  }
+  // Where `count` picks in a row go, by id; none: "".
+  std::map<std::string, int> Share(int count, PickKey key = {}) {
+    std::map<std::string, int> share;
+    for (int i = 0; i < count; ++i) {
+      Lease lease;
+      key.hash = Mix64(static_cast<uint64_t>(i));
+      upstream->Acquire(key, nullptr, &lease);
+      ++share[lease ? lease.backend()->shared->id : ""];
+    }
+    return share;
+  }
+
   const std::vector<std::shared_ptr<BackendShared>>& shared_backends() const {
     static const std::vector<std::shared_ptr<BackendShared>> kNone;
     return config == nullptr ? kNone : config->backends;
@@ -151,6 +210,10 @@ class PoolWorld {
   std::unique_ptr<WorkerUpstream> upstream;
   std::vector<std::unique_ptr<Origin>> origins;
   rt::Scope scope;
+
+ private:
+  size_t workers_ = 1;
+  std::vector<std::shared_ptr<BackendShared>> gone_;
 };
 
 }  // namespace rondo::upstream::testing

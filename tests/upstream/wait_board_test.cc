@@ -236,7 +236,7 @@ class Scenario {
     }
     const uint32_t held = config_->backends[0]->in_flight.load();
     if (held > 1) return "two hold one place";
-    if (held == 0 && config_->board->waiting() > 0) return "one waits for a free place";
+    if (held == 0 && config_->shared->board.waiting() > 0) return "one waits for a free place";
     return "";
   }
 
@@ -256,7 +256,7 @@ class Scenario {
     if (!wrong.empty()) return wrong;
     if (scope_.count() > 0) return "a request never ends";
     if (config_->backends[0]->in_flight.load() != 0) return "the place was not given back";
-    return config_->board->waiting() == 0 ? "" : "somebody is counted waiting";
+    return config_->shared->board.waiting() == 0 ? "" : "somebody is counted waiting";
   }
 
  private:
@@ -477,8 +477,8 @@ void RunThreads(const std::vector<uint32_t>& limits, size_t threads, size_t flow
     EXPECT_GT(sum.full, 0u);
   }
   for (const auto& backend : config->backends) EXPECT_EQ(backend->in_flight.load(), 0u);
-  EXPECT_EQ(config->board->waiting(), 0u);
-  EXPECT_EQ(config->board->OldestElsewhere(threads), kNever);
+  EXPECT_EQ(config->shared->board.waiting(), 0u);
+  EXPECT_EQ(config->shared->board.OldestElsewhere(threads), kNever);
 }
 
 TEST(WaitBoard, ThreadsThatShareOnePlaceAllGetIt) { RunThreads({1}, 4, 3, 1000); }

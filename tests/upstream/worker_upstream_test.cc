@@ -31,7 +31,7 @@ std::vector<std::string> Picks(PoolWorld& pool, const std::set<std::string>& ref
   for (int i = 0; i < picks; ++i) {
     WorkerBackend* backend = pool.Pick(&state);
     if (backend == nullptr) break;
-    picked.push_back(backend->shared->settings.id);
+    picked.push_back(backend->shared->id);
     pool.upstream->MarkTried(state, *backend, refuses.contains(picked.back()));
   }
   return picked;
@@ -90,7 +90,7 @@ TEST(WorkerUpstream, FirstPicksFollowThePolicy) {
   AddBackends(pool, {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"});
   pool.Start();
   std::multiset<std::string> picked;
-  for (int i = 0; i < 30; ++i) picked.insert(pool.PickAny().shared->settings.id);
+  for (int i = 0; i < 30; ++i) picked.insert(pool.PickAny().shared->id);
   for (const auto& backend : pool.settings.backends) EXPECT_EQ(picked.count(backend.id), 10u);
 }
 
@@ -284,48 +284,12 @@ TEST(WorkerUpstream, RetriesAreCountedAgainstItsRequests) {
   pool.settings.retries.budget_percent = 50;
   AddBackends(pool, {"10.0.0.1:80"});
   pool.Start();
-  while (pool.config->retry_floor.TryTake(pool.engine->Now())) {
+  while (pool.config->shared->retry_floor.TryTake(pool.engine->Now())) {
   }
   for (int i = 0; i < 10; ++i) pool.upstream->OnRequest();
   int allowed = 0;
   while (pool.upstream->TryRetry()) ++allowed;
   EXPECT_EQ(allowed, 5);
-}
-
-// -- snapshots --
-
-config::RouteConfig RouteTo(std::string upstream) {
-  config::RouteConfig route;
-  route.upstream = std::move(upstream);
-  if (route.upstream.empty()) route.respond = config::Respond{};
-  return route;
-}
-
-TEST(Snapshot, ResolvesTheUpstreamsOfRoutesByName) {
-  config::Config checked;
-  for (const char* name : {"a", "b", "c"}) {
-    config::Upstream upstream;
-    upstream.name = name;
-    upstream.backends = {BackendAt("10.0.0.1:80"), BackendAt("10.0.0.2:80", true)};
-    checked.upstreams.push_back(upstream);
-  }
-  config::Listener listener;
-  listener.name = "web";
-  listener.routes = {RouteTo("c"), RouteTo(""), RouteTo("a"), RouteTo("c")};
-  checked.listeners = {listener, listener};
-  const Snapshot snapshot(7, checked);
-  EXPECT_EQ(snapshot.revision, 7u);
-  ASSERT_EQ(snapshot.listeners.size(), 2u);
-  ASSERT_EQ(snapshot.upstreams.size(), 3u);
-  for (const ListenerSnapshot& each : snapshot.listeners) {
-    std::vector<size_t> route_upstreams;
-    for (const RouteAction& action : each.actions) route_upstreams.push_back(action.upstream);
-    EXPECT_THAT(route_upstreams, ElementsAre(2, ListenerSnapshot::kNoUpstream, 0, 2));
-  }
-  EXPECT_EQ(snapshot.upstreams[1]->settings.name, "b");
-  ASSERT_EQ(snapshot.upstreams[1]->backends.size(), 2u);
-  EXPECT_EQ(snapshot.upstreams[1]->backends[1]->settings.id, "10.0.0.2:80");
-  EXPECT_TRUE(snapshot.upstreams[1]->backends[1]->settings.backup);
 }
 
 }  // namespace
