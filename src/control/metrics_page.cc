@@ -115,7 +115,8 @@ class Page {
 
   void WriteRequests() {
     writer_.Family("http_requests_total", Type::kCounter,
-                   "Requests that were answered, by listener, upstream (empty: none), method and status code.");
+                   "Requests that were answered, by listener, upstream (empty: none), method and "
+                   "status code.");
     for (const auto& [key, sum] : traffic_) {
       for (const auto& [pair, count] : sum.codes) {
         writer_.Sample({{"listener", key.first},
@@ -128,8 +129,8 @@ class Page {
     writer_.Family("http_request_duration_seconds", Type::kHistogram,
                    "From the first byte of a request to the last of its answer.");
     for (const auto& [key, sum] : traffic_) {
-      writer_.Histogram({{"listener", key.first}, {"upstream", key.second}}, metrics::kRequestBounds,
-                        sum.duration);
+      writer_.Histogram({{"listener", key.first}, {"upstream", key.second}},
+                        metrics::kRequestBounds, sum.duration);
     }
   }
 
@@ -148,13 +149,16 @@ class Page {
         writer_.Sample({{"listener", listener}, {"reason", reason}}, count);
       }
     }
-    writer_.Family("rondo_connections", Type::kGauge, "Connections of clients now, tunnels included.");
-    for (const auto& [listener, count] : connections) writer_.Sample({{"listener", listener}}, count);
+    writer_.Family("rondo_connections", Type::kGauge,
+                   "Connections of clients now, tunnels included.");
+    for (const auto& [listener, count] : connections)
+      writer_.Sample({{"listener", listener}}, count);
     writer_.Family("rondo_received_bytes_total", Type::kCounter, "Bytes of request bodies.");
     for (const auto& [key, sum] : traffic_) {
       writer_.Sample({{"listener", key.first}, {"upstream", key.second}}, sum.received_bytes);
     }
-    writer_.Family("rondo_sent_bytes_total", Type::kCounter, "Bytes sent to clients, heads included.");
+    writer_.Family("rondo_sent_bytes_total", Type::kCounter,
+                   "Bytes sent to clients, heads included.");
     for (const auto& [key, sum] : traffic_) {
       writer_.Sample({{"listener", key.first}, {"upstream", key.second}}, sum.sent_bytes);
     }
@@ -177,9 +181,11 @@ class Page {
         writer_.Sample({{"upstream", upstream}, {"reason", reason}}, count);
       }
     }
-    writer_.Family("rondo_queue_depth", Type::kGauge, "Requests that wait for a place at a backend now.");
+    writer_.Family("rondo_queue_depth", Type::kGauge,
+                   "Requests that wait for a place at a backend now.");
     for (const UpstreamView* upstream : input_.upstreams) {
-      writer_.Sample({{"upstream", upstream->settings.name}}, uint64_t{upstream->shared->board.waiting()});
+      writer_.Sample({{"upstream", upstream->settings.name}},
+                     uint64_t{upstream->shared->board.waiting()});
     }
     writer_.Family("rondo_queue_wait_seconds", Type::kHistogram,
                    "How long requests waited that had to wait for a place.");
@@ -189,26 +195,32 @@ class Page {
     writer_.Family("rondo_tunnels", Type::kGauge, "WebSockets and other tunnels now.");
     for (const UpstreamView* upstream : input_.upstreams) {
       uint64_t tunnels = 0;
-      for (const auto& view : upstream->backends) tunnels += view->shared->tunnels.load(std::memory_order_relaxed);
+      for (const auto& view : upstream->backends)
+        tunnels += view->shared->tunnels.load(std::memory_order_relaxed);
       writer_.Sample({{"upstream", upstream->settings.name}}, tunnels);
     }
   }
 
   void WriteBackends() {
-    writer_.Family("rondo_backend_requests_total", Type::kCounter, "Answers of a backend, by status code.");
+    writer_.Family("rondo_backend_requests_total", Type::kCounter,
+                   "Answers of a backend, by status code.");
     for (const BackendSum& sum : backends_) {
       for (const auto& [code, count] : sum.codes) {
-        writer_.Sample({{"upstream", sum.upstream}, {"backend", sum.view->id}, {"code", CodeText(code)}}, count);
+        writer_.Sample(
+            {{"upstream", sum.upstream}, {"backend", sum.view->id}, {"code", CodeText(code)}},
+            count);
       }
     }
     writer_.Family("rondo_backend_failures_total", Type::kCounter,
                    "Attempts at a backend that brought no usable answer, by reason.");
     for (const BackendSum& sum : backends_) {
       for (const auto& [reason, count] : sum.failures) {
-        writer_.Sample({{"upstream", sum.upstream}, {"backend", sum.view->id}, {"reason", reason}}, count);
+        writer_.Sample({{"upstream", sum.upstream}, {"backend", sum.view->id}, {"reason", reason}},
+                       count);
       }
     }
-    writer_.Family("rondo_backend_in_flight", Type::kGauge, "Requests and tunnels at a backend now.");
+    writer_.Family("rondo_backend_in_flight", Type::kGauge,
+                   "Requests and tunnels at a backend now.");
     for (const BackendSum& sum : backends_) {
       writer_.Sample({{"upstream", sum.upstream}, {"backend", sum.view->id}},
                      uint64_t{sum.view->shared->in_flight.load(std::memory_order_relaxed)});
@@ -223,11 +235,12 @@ class Page {
   }
 
   void WriteConnects() {
-    writer_.Family("rondo_backend_connect_seconds", Type::kHistogram, "How long connecting to a backend took.");
+    writer_.Family("rondo_backend_connect_seconds", Type::kHistogram,
+                   "How long connecting to a backend took.");
     for (const BackendSum& sum : backends_) {
       if (sum.opened == 0) continue;
-      writer_.Histogram({{"upstream", sum.upstream}, {"backend", sum.view->id}}, metrics::kWaitBounds,
-                        sum.connect);
+      writer_.Histogram({{"upstream", sum.upstream}, {"backend", sum.view->id}},
+                        metrics::kWaitBounds, sum.connect);
     }
   }
 
@@ -236,7 +249,8 @@ class Page {
     for (const BackendSum& sum : backends_) {
       writer_.Sample({{"upstream", sum.upstream}, {"backend", sum.view->id}}, sum.idle);
     }
-    writer_.Family("rondo_pool_reused_total", Type::kCounter, "Requests that took an idle connection.");
+    writer_.Family("rondo_pool_reused_total", Type::kCounter,
+                   "Requests that took an idle connection.");
     for (const BackendSum& sum : backends_) {
       writer_.Sample({{"upstream", sum.upstream}, {"backend", sum.view->id}}, sum.reused);
     }
@@ -247,7 +261,8 @@ class Page {
   }
 
   void WriteChecks() {
-    writer_.Family("rondo_health_checks_total", Type::kCounter, "Active health checks that ended, by result.");
+    writer_.Family("rondo_health_checks_total", Type::kCounter,
+                   "Active health checks that ended, by result.");
     if (input_.prober == nullptr) return;
     for (const BackendSum& sum : backends_) {
       const ProbeCounts* counts = input_.prober->counts(sum.view->serial());
@@ -265,16 +280,19 @@ class Page {
   void WriteProcess() {
     writer_.Family("rondo_build_info", Type::kGauge, "1; the version is a label.");
     writer_.Sample({{"version", input_.version}}, uint64_t{1});
-    writer_.Family("rondo_engine_info", Type::kGauge, "1; the engine, and why it was chosen, are labels.");
+    writer_.Family("rondo_engine_info", Type::kGauge,
+                   "1; the engine, and why it was chosen, are labels.");
     writer_.Sample({{"engine", input_.engine}, {"reason", input_.engine_reason}}, uint64_t{1});
-    writer_.Family("rondo_worker_busy_ratio", Type::kGauge,
-                   "Share of a worker's time that it used a CPU since the page was last asked for.");
+    writer_.Family(
+        "rondo_worker_busy_ratio", Type::kGauge,
+        "Share of a worker's time that it used a CPU since the page was last asked for.");
     for (size_t i = 0; i < input_.workers.size(); ++i) {
       writer_.Sample({{"worker", std::to_string(i)}}, input_.workers[i].busy_ratio);
     }
     writer_.Family("rondo_config_revision", Type::kGauge, "Rises with every accepted change.");
     writer_.Sample({}, input_.revision);
-    writer_.Family("rondo_reloads_total", Type::kCounter, "Reloads of the configuration file, by result.");
+    writer_.Family("rondo_reloads_total", Type::kCounter,
+                   "Reloads of the configuration file, by result.");
     writer_.Sample({{"result", "ok"}}, input_.reloads_ok);
     writer_.Sample({{"result", "failed"}}, input_.reloads_failed);
     const ProcessUsage& process = input_.process;
@@ -288,7 +306,8 @@ class Page {
     writer_.Sample({}, process.open_descriptors);
     writer_.Family("process_max_fds", Type::kGauge, "Most descriptors that may be open.");
     writer_.Sample({}, process.descriptors_max);
-    writer_.Family("process_start_time_seconds", Type::kGauge, "When the process started, since 1970.");
+    writer_.Family("process_start_time_seconds", Type::kGauge,
+                   "When the process started, since 1970.");
     writer_.Sample({}, process.start_time_seconds);
   }
 

@@ -1,6 +1,7 @@
-// The page at /metrics, in Prometheus' text format: what workers counted, summed up, and what control knows of
-// backends. Series come from names in the configuration, states and reasons of our own, so nothing that a client
-// sends makes one; those of a backend or an upstream that has gone are left out. Control thread.
+// The page at /metrics, in Prometheus' text format: what workers counted, summed up, and what
+// control knows of backends. Series come from names in the configuration, states and reasons of our
+// own, so nothing that a client sends makes one; those of a backend or an upstream that has gone
+// are left out. Control thread.
 #pragma once
 
 #include <cstdint>

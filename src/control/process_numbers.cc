@@ -65,13 +65,15 @@ void SetPercentiles(const metrics::LatencyCounts& latency, Numbers& numbers) {
 
 }  // namespace
 
-ProcessNumbers::ProcessNumbers(rt::Loop& loop, const Cluster& cluster, const Prober* prober, ProcessFacts facts)
+ProcessNumbers::ProcessNumbers(rt::Loop& loop, const Cluster& cluster, const Prober* prober,
+                               ProcessFacts facts)
     : loop_(loop),
       cluster_(cluster),
       prober_(prober),
       facts_(std::move(facts)),
       started_(loop.Now()),
-      started_wall_(std::chrono::duration<double>(loop.engine().WallNow().time_since_epoch()).count()) {}
+      started_wall_(
+          std::chrono::duration<double>(loop.engine().WallNow().time_since_epoch()).count()) {}
 
 void ProcessNumbers::SetWorkers(std::vector<WorkerMeters> workers) {
   workers_ = std::move(workers);
@@ -98,7 +100,8 @@ AdminStatus ProcessNumbers::Status() {
     });
   }
   status.connections = connections > 0 ? static_cast<uint64_t>(connections) : 0;
-  const double seconds = std::chrono::duration<double>(metrics::Minute::Covered(now, started_)).count();
+  const double seconds =
+      std::chrono::duration<double>(metrics::Minute::Covered(now, started_)).count();
   if (minute.requests > 0 && seconds > 0) {
     status.requests_per_second = static_cast<double>(minute.requests) / seconds;
     status.error_rate = static_cast<double>(minute.errors) / static_cast<double>(minute.requests);
@@ -118,7 +121,8 @@ AdminTraffic ProcessNumbers::Traffic(const BackendView& backend) {
     if (cell == nullptr) continue;
     idle += cell->idle.value();
     traffic.requests += cell->requests.value();
-    cell->failures.ForEach([&traffic](std::string_view, uint64_t count) { traffic.failures += count; });
+    cell->failures.ForEach(
+        [&traffic](std::string_view, uint64_t count) { traffic.failures += count; });
     cell->latency.AddTo(now, recent);
   }
   // Workers count up and down at their own time: the sum may be off for a moment.
@@ -148,14 +152,16 @@ void ProcessNumbers::WriteMetrics(std::string& out) {
   WriteMetricsPage(input, out);
 }
 
-// Between two pages that are asked for in quick succession the ratio before stays: it would be one of noise.
+// Between two pages that are asked for in quick succession the ratio before stays: it would be one
+// of noise.
 void ProcessNumbers::MeasureBusy() {
   const Instant now = loop_.Now();
   for (size_t i = 0; i < workers_.size(); ++i) {
     Busy& busy = busy_[i];
     if (!workers_[i].cpu_time || now - busy.at < milliseconds(500)) continue;
     const Duration cpu = workers_[i].cpu_time();
-    const double share = std::chrono::duration<double>(cpu - busy.cpu) / std::chrono::duration<double>(now - busy.at);
+    const double share = std::chrono::duration<double>(cpu - busy.cpu) /
+                         std::chrono::duration<double>(now - busy.at);
     busy = Busy{cpu, now, share < 0 ? 0 : share > 1 ? 1 : share};
   }
 }

@@ -1,5 +1,5 @@
-// What the admin API tells about the process: rates and percentiles of the last minute, a backend's traffic, the
-// metrics page. Sums up what the workers count. Control thread.
+// What the admin API tells about the process: rates and percentiles of the last minute, a backend's
+// traffic, the metrics page. Sums up what the workers count. Control thread.
 #pragma once
 
 #include <functional>

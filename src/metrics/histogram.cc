@@ -27,7 +27,8 @@ Duration LatencyCounts::Percentile(double share) const {
       // Within the bucket as if its durations were spread evenly.
       const Duration low = LowerBound(i);
       const Duration high = i + 1 < kBuckets ? LowerBound(i + 1) : low;
-      const double inside = std::max(0.0, wanted - static_cast<double>(before)) / static_cast<double>(count);
+      const double inside =
+          std::max(0.0, wanted - static_cast<double>(before)) / static_cast<double>(count);
       return low + std::chrono::duration_cast<Duration>((high - low) * inside);
     }
     before += count;

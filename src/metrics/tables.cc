@@ -6,8 +6,8 @@ namespace rondo::metrics {
 namespace {
 
 constexpr std::pair<std::string_view, Method> kMethods[] = {
-    {"GET", Method::kGet},       {"HEAD", Method::kHead},       {"POST", Method::kPost},
-    {"PUT", Method::kPut},       {"DELETE", Method::kDelete},   {"PATCH", Method::kPatch},
+    {"GET", Method::kGet},         {"HEAD", Method::kHead},     {"POST", Method::kPost},
+    {"PUT", Method::kPut},         {"DELETE", Method::kDelete}, {"PATCH", Method::kPatch},
     {"OPTIONS", Method::kOptions}, {"TRACE", Method::kTrace},   {"CONNECT", Method::kConnect},
 };
 

@@ -60,7 +60,8 @@ TEST(LatencyCounts, PercentilesAreWithinABucketOfTheSortedSamples) {
     EXPECT_EQ(counts.total(), count);
     std::sort(samples.begin(), samples.end());
     for (const double share : {0.5, 0.9, 0.95, 0.99, 1.0}) {
-      const auto rank = static_cast<size_t>(std::max(0.0, share * static_cast<double>(count) - 1e-9));
+      const auto rank =
+          static_cast<size_t>(std::max(0.0, share * static_cast<double>(count) - 1e-9));
       const Duration exact = samples[std::min(rank, count - 1)];
       const Duration low = samples[rank > 0 ? rank - 1 : 0];
       const Duration got = counts.Percentile(share);

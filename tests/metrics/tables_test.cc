@@ -57,7 +57,8 @@ TEST(CodeTable, MayBeReadWhileItIsWritten) {
   std::atomic<bool> done{false};
   constexpr uint64_t kAdds = 200'000;
   std::thread writer([&table, &done] {
-    for (uint64_t i = 0; i < kAdds; ++i) table.Add(static_cast<Method>(i % 10), 200 + static_cast<int>(i % 97));
+    for (uint64_t i = 0; i < kAdds; ++i)
+      table.Add(static_cast<Method>(i % 10), 200 + static_cast<int>(i % 97));
     done.store(true);
   });
   uint64_t last = 0;
@@ -81,7 +82,8 @@ TEST(ReasonTable, CountsByReason) {
   table.Add(kReset);
   table.Add(kRefused);
   std::map<std::string, uint64_t> read;
-  table.ForEach([&read](std::string_view reason, uint64_t count) { read[std::string(reason)] += count; });
+  table.ForEach(
+      [&read](std::string_view reason, uint64_t count) { read[std::string(reason)] += count; });
   EXPECT_EQ(read, (std::map<std::string, uint64_t>{{"connect_refused", 2}, {"backend_reset", 1}}));
 }
 

@@ -33,7 +33,8 @@ TEST(TextWriter, LabelValuesAreEscaped) {
 }
 
 TEST(TextWriter, AHistogramIsCumulated) {
-  static constexpr std::array<Duration, 2> kBounds = {std::chrono::milliseconds(5), std::chrono::seconds(1)};
+  static constexpr std::array<Duration, 2> kBounds = {std::chrono::milliseconds(5),
+                                                      std::chrono::seconds(1)};
   std::string out;
   TextWriter writer(out);
   writer.Family("wait_seconds", TextWriter::Type::kHistogram, "W.");

@@ -16,7 +16,9 @@ TEST(TrafficCells, TheSameNamesGiveTheSameCell) {
   EXPECT_NE(&api, &cells.Get("admin", "api"));
   EXPECT_EQ(&api, &cells.Get("web", "api"));
   std::vector<std::string> seen;
-  cells.ForEach([&seen](const TrafficCells::Entry& entry) { seen.push_back(entry.listener + ">" + entry.upstream); });
+  cells.ForEach([&seen](const TrafficCells::Entry& entry) {
+    seen.push_back(entry.listener + ">" + entry.upstream);
+  });
   EXPECT_EQ(seen, (std::vector<std::string>{"web>api", "web>", "admin>api"}));
 }
 

@@ -40,8 +40,9 @@ TEST(Minute, ASlotIsUsedAgainForALaterTime) {
     if (second >= 70) {
       EXPECT_GE(requests, 59u) << second;
       // One request a second: the rate over what is covered is exact but for the ends.
-      const double rate = static_cast<double>(requests) /
-                          std::chrono::duration<double>(Minute::Covered(now, Instant{seconds(500)})).count();
+      const double rate =
+          static_cast<double>(requests) /
+          std::chrono::duration<double>(Minute::Covered(now, Instant{seconds(500)})).count();
       EXPECT_NEAR(rate, 1.0, 0.02);
     }
   }

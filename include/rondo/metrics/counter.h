@@ -1,4 +1,5 @@
-// A number that one thread counts and any thread may read. No locked instruction: the writer is alone.
+// A number that one thread counts and any thread may read. No locked instruction: the writer is
+// alone.
 #pragma once
 
 #include <atomic>

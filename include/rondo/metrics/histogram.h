@@ -1,7 +1,9 @@
 // How long things took, counted in two ways:
-//  - LatencyCounts for percentiles: buckets of equal relative width, so that a percentile is as exact for 100 us as
+//  - LatencyCounts for percentiles: buckets of equal relative width, so that a percentile is as
+//  exact for 100 us as
 //    for 10 s; window.h writes them;
-//  - BoundedHistogram for Prometheus: exact counts below a few fixed round bounds (`le`), written by one thread and
+//  - BoundedHistogram for Prometheus: exact counts below a few fixed round bounds (`le`), written
+//  by one thread and
 //    read by any.
 #pragma once
 
@@ -22,8 +24,8 @@ namespace rondo::metrics {
 // Counts by bucket, or the sum of several: a plain value.
 class LatencyCounts {
  public:
-  // From 16 us on, every power of two is cut into 8: a bucket is at most 12.5 % wide. The last one has no end;
-  // it begins at about 64 minutes.
+  // From 16 us on, every power of two is cut into 8: a bucket is at most 12.5 % wide. The last one
+  // has no end; it begins at about 64 minutes.
   static constexpr int kFirstExponent = 4;  // of microseconds
   static constexpr int kLastExponent = 31;
   static constexpr size_t kCut = 8;
@@ -51,7 +53,8 @@ class LatencyCounts {
   void Add(size_t bucket, uint64_t count) { counts_[bucket] += count; }
   LatencyCounts& operator+=(const LatencyCounts& other);
   uint64_t total() const;
-  // The duration that a share (0 to 1) of all did not exceed, within a bucket's width; zero without any.
+  // The duration that a share (0 to 1) of all did not exceed, within a bucket's width; zero without
+  // any.
   Duration Percentile(double share) const;
 
  private:
@@ -60,19 +63,19 @@ class LatencyCounts {
 
 // `le` bounds of requests, and of what is short by nature (connecting, waiting for a place).
 inline constexpr std::array<Duration, 17> kRequestBounds = {
-    std::chrono::microseconds(250),  std::chrono::microseconds(500),  std::chrono::milliseconds(1),
-    std::chrono::microseconds(2500), std::chrono::milliseconds(5),    std::chrono::milliseconds(10),
-    std::chrono::milliseconds(25),   std::chrono::milliseconds(50),   std::chrono::milliseconds(100),
-    std::chrono::milliseconds(250),  std::chrono::milliseconds(500),  std::chrono::seconds(1),
-    std::chrono::milliseconds(2500), std::chrono::seconds(5),         std::chrono::seconds(10),
+    std::chrono::microseconds(250),  std::chrono::microseconds(500), std::chrono::milliseconds(1),
+    std::chrono::microseconds(2500), std::chrono::milliseconds(5),   std::chrono::milliseconds(10),
+    std::chrono::milliseconds(25),   std::chrono::milliseconds(50),  std::chrono::milliseconds(100),
+    std::chrono::milliseconds(250),  std::chrono::milliseconds(500), std::chrono::seconds(1),
+    std::chrono::milliseconds(2500), std::chrono::seconds(5),        std::chrono::seconds(10),
     std::chrono::seconds(30),        std::chrono::seconds(60)};
 inline constexpr std::array<Duration, 8> kWaitBounds = {
-    std::chrono::microseconds(250), std::chrono::milliseconds(1),   std::chrono::milliseconds(5),
-    std::chrono::milliseconds(25),  std::chrono::milliseconds(100), std::chrono::milliseconds(500),
+    std::chrono::microseconds(250),  std::chrono::milliseconds(1),   std::chrono::milliseconds(5),
+    std::chrono::milliseconds(25),   std::chrono::milliseconds(100), std::chrono::milliseconds(500),
     std::chrono::milliseconds(2500), std::chrono::seconds(10)};
 
-// Counts of a BoundedHistogram, or sums of several. `counts[i]`: more than bounds[i-1], at most bounds[i]; the last
-// one is beyond all bounds.
+// Counts of a BoundedHistogram, or sums of several. `counts[i]`: more than bounds[i-1], at most
+// bounds[i]; the last one is beyond all bounds.
 template <size_t kBounds>
 struct BoundedCounts {
   std::array<uint64_t, kBounds + 1> counts{};

@@ -1,5 +1,6 @@
-// Counts under keys that are found only while counting: status codes, reasons. Written by one thread, read by
-// any: entries are appended and never moved or removed. Bounded, since keys come from small sets.
+// Counts under keys that are found only while counting: status codes, reasons. Written by one
+// thread, read by any: entries are appended and never moved or removed. Bounded, since keys come
+// from small sets.
 #pragma once
 
 #include <array>
@@ -12,7 +13,18 @@
 
 namespace rondo::metrics {
 
-enum class Method : uint8_t { kGet, kHead, kPost, kPut, kDelete, kPatch, kOptions, kTrace, kConnect, kOther };
+enum class Method : uint8_t {
+  kGet,
+  kHead,
+  kPost,
+  kPut,
+  kDelete,
+  kPatch,
+  kOptions,
+  kTrace,
+  kConnect,
+  kOther
+};
 // Any method that has no name of its own here is kOther: a label that clients cannot multiply.
 Method MethodOf(std::string_view method);
 std::string_view MethodName(Method method);  // "GET"; "other"
@@ -38,7 +50,8 @@ class CodeTable {
   // Calls visit(Method, uint16_t code, uint64_t count) for each pair that was counted. Any thread.
   template <class Visit>
   void ForEach(Visit visit) const {
-    for (const Chunk* chunk = &first_; chunk != nullptr; chunk = chunk->next.load(std::memory_order_acquire)) {
+    for (const Chunk* chunk = &first_; chunk != nullptr;
+         chunk = chunk->next.load(std::memory_order_acquire)) {
       for (const Entry& entry : chunk->entries) {
         const uint32_t key = entry.key.load(std::memory_order_acquire);
         if (key == 0) return;
@@ -66,7 +79,8 @@ class CodeTable {
   Entry* last_ = nullptr;  // the writer's: most requests are like the one before
 };
 
-// Counts by reason. Reasons are string constants of the program: there are few, and they live for ever.
+// Counts by reason. Reasons are string constants of the program: there are few, and they live for
+// ever.
 class ReasonTable {
  public:
   ReasonTable() = default;
@@ -75,8 +89,8 @@ class ReasonTable {
   ~ReasonTable();
 
   void Add(const char* reason);
-  // Calls visit(std::string_view reason, uint64_t count). The same text may come twice, where two constants
-  // have it. Any thread.
+  // Calls visit(std::string_view reason, uint64_t count). The same text may come twice, where two
+  // constants have it. Any thread.
   template <class Visit>
   void ForEach(Visit visit) const {
     for (const Entry* entry = first_.load(std::memory_order_acquire); entry != nullptr;

@@ -1,6 +1,7 @@
-// All TrafficCells of one worker: it makes them as listeners and upstreams first meet, the control thread walks
-// them. A cell stays as long as its worker, so counts survive a reload, and a name that comes back goes on where
-// it was; names come from the configuration alone, so what clients do makes none.
+// All TrafficCells of one worker: it makes them as listeners and upstreams first meet, the control
+// thread walks them. A cell stays as long as its worker, so counts survive a reload, and a name
+// that comes back goes on where it was; names come from the configuration alone, so what clients do
+// makes none.
 #pragma once
 
 #include <atomic>
@@ -28,7 +29,8 @@ class TrafficCells {
   TrafficCells& operator=(const TrafficCells&) = delete;
   ~TrafficCells();
 
-  // The cell of these names; made where it is not there. O(cells): keep the reference. Worker's thread.
+  // The cell of these names; made where it is not there. O(cells): keep the reference. Worker's
+  // thread.
   TrafficCell& Get(std::string_view listener, std::string_view upstream);
   // Calls visit(const Entry&). Any thread, as long as the worker stays.
   template <class Visit>

@@ -1,5 +1,5 @@
-// What happened lately: requests, errors and latencies in slots of some seconds. Written by one thread as requests
-// end, read by any; nothing ticks while there is no traffic.
+// What happened lately: requests, errors and latencies in slots of some seconds. Written by one
+// thread as requests end, read by any; nothing ticks while there is no traffic.
 #pragma once
 
 #include <algorithm>
@@ -40,10 +40,12 @@ class Window {
     for (const Slot& slot : slots_) {
       const int64_t period = slot.period.load(std::memory_order_acquire);
       // Clocks of threads differ by a tick: a slot may be ahead of `now`.
-      if (period < 0 || period < current - static_cast<int64_t>(kFull) || period > current + 1) continue;
+      if (period < 0 || period < current - static_cast<int64_t>(kFull) || period > current + 1)
+        continue;
       WindowCounts counts;
       counts.errors = slot.errors.value();
-      for (size_t i = 0; i < LatencyCounts::kBuckets; ++i) counts.latency.Add(i, slot.latency[i].value());
+      for (size_t i = 0; i < LatencyCounts::kBuckets; ++i)
+        counts.latency.Add(i, slot.latency[i].value());
       std::atomic_thread_fence(std::memory_order_acquire);
       if (slot.period.load(std::memory_order_relaxed) != period) continue;
       sum.requests += counts.latency.total();
