@@ -54,10 +54,14 @@ class FakeLinks : public ClusterLinks {
   const std::vector<config::Backend>* Known(std::string_view, size_t) const override {
     return nullptr;
   }
-  absl::Status PrepareReload(const config::Config&, const config::Config&) override {
+  void Pause(uint64_t) override {}
+  void Resume(uint64_t) override {}
+  bool CanApply(std::string_view) const override { return true; }
+  absl::Status PrepareConfig(const config::Config&, const config::Config&) override {
     return absl::OkStatus();
   }
-  void CommitReload(const config::Config&, const config::Config&) override {}
+  void DropPrepared() override {}
+  void CommitConfig(const config::Config&, const config::Config&) override {}
 
   std::vector<uint64_t> watched;
 };
@@ -70,8 +74,7 @@ class FakeProcess : public AdminProcess {
   void WriteMetrics(std::string& out) override { out += metrics; }
 
   bool stopping = false;
-  AdminStatus status{
-      .version = "1.2.3", .commit = "abc", .engine = "epoll", .engine_reason = "asked for"};
+  AdminStatus status;
   AdminTraffic traffic;
   std::string metrics = "# HELP up Whether it is.\n";
 };
