@@ -21,14 +21,6 @@ bool All(std::string_view text, Predicate predicate) {
   return std::all_of(text.begin(), text.end(), predicate);
 }
 
-std::string ToLower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
 template <class T = std::string>
 Checked<T> Wrong(std::string problem) {
   return {.value = std::nullopt, .problem = std::move(problem)};
@@ -162,7 +154,7 @@ Checked<std::string> CheckName(std::string_view text) {
 }
 
 Checked<std::string> CheckHost(std::string_view text) {
-  std::string host = ToLower(text);
+  std::string host = LowerCase(text);
   std::string_view name = host;
   if (name == "*") return Wrong<>("matches every host: leave `host` out for that");
   if (name.starts_with("*.")) name.remove_prefix(2);
@@ -211,7 +203,7 @@ Checked<std::string> CheckPath(std::string_view text) {
 }
 
 Checked<std::string> CheckUpgrade(std::string_view text) {
-  std::string token = ToLower(text);
+  std::string token = LowerCase(text);
   if (token == "h2c")
     return Wrong<>("is never forwarded: HTTP/2 over cleartext cannot be upgraded to");
   const auto allowed = [](char c) { return IsToken(c) || c == '/'; };

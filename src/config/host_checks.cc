@@ -66,10 +66,9 @@ Checked<Place> CheckBackendPlace(std::string_view text) {
                                            : Cat("has the port ", Quoted(digits), ": it"),
                             " must be a number from 1 to ", kPortMax));
   }
-  return {.value = Place{.address = {},
-                         .name = absl::AsciiStrToLower(host),
-                         .port = static_cast<uint16_t>(*port)},
-          .problem = {}};
+  return {
+      .value = Place{.address = {}, .name = LowerCase(host), .port = static_cast<uint16_t>(*port)},
+      .problem = {}};
 }
 
 Checked<std::string> CheckHostName(std::string_view text) {
@@ -87,7 +86,7 @@ Checked<std::string> CheckHostName(std::string_view text) {
         "is not a host name, such as `api.internal`: letters, digits, `-`, `_` and dots between "
         "(other scripts as xn--...)");
   }
-  return {.value = absl::AsciiStrToLower(text), .problem = {}};
+  return {.value = LowerCase(text), .problem = {}};
 }
 
 Checked<std::string> CheckBackendId(std::string_view text) {

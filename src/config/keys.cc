@@ -43,16 +43,6 @@ constexpr Key kProcessKeys[] = {
     {"logging.access.format", kChoice, "json",
      "`json`: one object a line; `combined`: the format of Apache and nginx.", 0, 0,
      "json|combined"},
-
-    {"admin", kMap, "", "The admin API."},
-    {"admin.listen", kText, "127.0.0.1:9900",
-     "`127.0.0.1:9900`, `\"[::1]:9900\"`, `unix:/path`, or `off`. Anything but a loopback address "
-     "or "
-     "a unix socket needs a token."},
-    {"admin.token", kText, "none",
-     "What requests must carry as `Authorization: Bearer ...`; best from the environment, "
-     "`${RONDO_ADMIN_TOKEN:-}`. Empty or left out: none is asked for."},
-    Later("admin.tls"),
 };
 
 constexpr Key kListenerKeys[] = {
@@ -79,6 +69,25 @@ constexpr Key kListenerKeys[] = {
 };
 
 constexpr Key kSharedKeys[] = {
+    {"admin", kMap, "", "The admin API."},
+    {"admin.listen", kText, "127.0.0.1:9900",
+     "`127.0.0.1:9900`, `\"[::1]:9900\"`, `unix:/path`, or `off`. Anything but a loopback address "
+     "or "
+     "a unix socket needs a token."},
+    {"admin.token", kText, "none",
+     "What requests must carry as `Authorization: Bearer ...`; best from the environment, "
+     "`${RONDO_ADMIN_TOKEN:-}`. Empty or left out: none is asked for."},
+    Later("admin.tls"),
+
+    {"resolver", kMap, "", "How host names, `dns` and `srv` of backends are resolved."},
+    {"resolver.servers", kList, "[]",
+     "Name servers, `10.0.0.2` or `10.0.0.2:53`, tried in order. Empty: those of /etc/resolv.conf, "
+     "and /etc/hosts before them."},
+    {"resolver.timeout", kDuration, "2s", "Of one attempt at one server.", 10, kMinute},
+    {"resolver.attempts", kWhole, "2", "At each server, the first included.", 1, 10},
+    {"resolver.max_ttl", kDuration, "5s",
+     "Names are asked again as their TTL ends, at the latest after this long.", kSecond, kDay},
+
     {"timeouts", kMap, "", "How long clients may take."},
     {"timeouts.request_header", kDuration, "10s", "For the whole head of a request.", 1, kYear},
     {"timeouts.request_body", kDuration, "60s", "Between bytes of a request's body.", 1, kYear},
@@ -92,15 +101,6 @@ constexpr Key kSharedKeys[] = {
     {"limits.body_bytes", kSize, "0", "A request's body (413); 0: no limit.", 0, kPiB},
     {"limits.connections", kWhole, "0", "Client connections of the process; 0: no limit.", 0,
      10'000'000},
-
-    {"resolver", kMap, "", "How host names, `dns` and `srv` of backends are resolved."},
-    {"resolver.servers", kList, "[]",
-     "Name servers, `10.0.0.2` or `10.0.0.2:53`, tried in order. Empty: those of /etc/resolv.conf, "
-     "and /etc/hosts before them."},
-    {"resolver.timeout", kDuration, "2s", "Of one attempt at one server.", 10, kMinute},
-    {"resolver.attempts", kWhole, "2", "At each server, the first included.", 1, 10},
-    {"resolver.max_ttl", kDuration, "5s",
-     "Names are asked again as their TTL ends, at the latest after this long.", kSecond, kDay},
 };
 
 std::vector<Key> MakeKeys() {

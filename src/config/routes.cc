@@ -246,7 +246,7 @@ void BuildForwarding(const Section& route, const Names& names, RouteConfig& conf
 
 RouteConfig BuildRoute(Context& context, const Node& node, const Names& names) {
   RouteConfig config;
-  config.where = node.mark;
+  config.where = {node.mark};
   const Section route(context, kRoutesPath, node, node.mark);
   BuildMatch(route, config.match);
   BuildRespond(route, config);

@@ -47,12 +47,6 @@ std::optional<int64_t> ParseWithUnit(std::string_view text, const std::array<Uni
   return std::nullopt;
 }
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = absl::ascii_tolower(static_cast<unsigned char>(c));
-  return lower;
-}
-
 // The number in front of `text` without leading zeros, and the rest in lower case without spaces
 // between.
 struct NumberAndUnit {
@@ -66,7 +60,7 @@ std::optional<NumberAndUnit> SplitLoosely(std::string_view text) {
   while (number.size() > 1 && number.front() == '0') number.remove_prefix(1);
   std::string_view unit = text.substr(digits);
   while (!unit.empty() && (unit.front() == ' ' || unit.front() == '_')) unit.remove_prefix(1);
-  return NumberAndUnit{std::string(number), Lower(unit)};
+  return NumberAndUnit{std::string(number), LowerCase(unit)};
 }
 
 }  // namespace
@@ -116,7 +110,7 @@ std::string MeantWhole(std::string_view text) {
 }
 
 std::string MeantBool(std::string_view text) {
-  const std::string lower = Lower(text);
+  const std::string lower = LowerCase(text);
   if (lower == "yes" || lower == "on" || lower == "y" || lower == "true" || lower == "1")
     return "true";
   if (lower == "no" || lower == "off" || lower == "n" || lower == "false" || lower == "0")
@@ -147,7 +141,7 @@ std::string MeantSize(std::string_view text) {
   const std::string& unit = parts->unit;
   if (unit.empty()) return parts->number;
   for (const Unit& known : kSizeUnits) {
-    const std::string name = Lower(known.name);
+    const std::string name = LowerCase(known.name);
     if (unit == name || unit == name.substr(0, 1) || unit == name.substr(0, 1) + "b") {
       return Cat(parts->number, known.name);
     }

@@ -23,6 +23,9 @@ std::string Cat(const Parts&... parts) {
   return out;
 }
 
+// ASCII letters in lower case.
+std::string LowerCase(std::string_view text);
+
 // Where the first byte stands that does not belong to well-formed UTF-8 (no surrogates, no overlong
 // forms).
 std::optional<size_t> FirstInvalidUtf8(std::string_view text);
