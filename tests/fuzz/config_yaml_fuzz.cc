@@ -6,7 +6,9 @@
 #include <string_view>
 
 #include "fuzz/fuzz_check.h"
+#include "rondo/config/edit.h"
 #include "rondo/config/load.h"
+#include "rondo/config/write.h"
 #include "rondo/http/field.h"
 #include "rondo/http/header_edits.h"
 #include "rondo/route/router.h"
@@ -67,18 +69,56 @@ void CheckRoute(const RouteConfig& route, const Config& config) {
              route.upgrades.end());
 }
 
+void CheckSources(const Upstream& upstream) {
+  using Kind = BackendSource::Kind;
+  for (const BackendSource& source : upstream.sources) {
+    FUZZ_CHECK(source.path.empty() == (source.kind != Kind::kFile));
+    FUZZ_CHECK(source.name.empty() == (source.kind == Kind::kFile));
+    FUZZ_CHECK((source.port != 0) == (source.kind == Kind::kName || source.kind == Kind::kDns));
+    FUZZ_CHECK(source.id.empty() == (source.kind != Kind::kName));
+    FUZZ_CHECK(source.weight >= 1 && source.weight <= 65535);
+  }
+}
+
+void CheckHealth(const Upstream& upstream) {
+  FUZZ_CHECK(upstream.panic_percent <= 100 && upstream.passive_health.fail_timeout.count() > 0);
+  if (upstream.warm_up) {
+    FUZZ_CHECK(upstream.warm_up->path.starts_with('/') && upstream.warm_up->concurrency > 0);
+  }
+  if (!upstream.health_check) return;
+  const HealthCheck& check = *upstream.health_check;
+  FUZZ_CHECK(check.interval.count() > 0 && check.timeout.count() > 0 && check.port != 0);
+  FUZZ_CHECK(check.path.starts_with('/') && !check.expect_status.empty());
+  for (const auto& [name, value] : check.headers) {
+    FUZZ_CHECK(rondo::http::IsEditableName(name) && rondo::http::IsEditableValue(value));
+  }
+}
+
+// What was accepted is written, and read back as the same.
+void CheckWritten(const Config& config) {
+  const LoadResult yaml = Parse(WriteYaml(config, Secrets::kShown), "", &Variable);
+  FUZZ_CHECK(yaml.config == config);
+  Parsed<Config> json = ParseConfigJson(WriteConfigJson(config), "");
+  FUZZ_CHECK(json.value.has_value() && KeepSecrets(config, *json.value));
+  FUZZ_CHECK(*json.value == config);
+}
+
 void CheckConfig(const Config& config) {
+  if (config.admin) FUZZ_CHECK(IsLoopback(config.admin->listen) || !config.admin->token.empty());
   FUZZ_CHECK(!config.listeners.empty());
   for (const Listener& listener : config.listeners) {
     FUZZ_CHECK(!listener.name.empty() && !listener.listen.empty() && !listener.routes.empty());
     for (const RouteConfig& route : listener.routes) CheckRoute(route, config);
   }
   for (const Upstream& upstream : config.upstreams) {
-    FUZZ_CHECK(!upstream.name.empty() && !upstream.backends.empty());
+    FUZZ_CHECK(!upstream.name.empty());
     for (const Backend& backend : upstream.backends) {
       FUZZ_CHECK(backend.weight >= 1 && backend.weight <= 65535);
-      FUZZ_CHECK(backend.id == backend.address.ToString());
+      FUZZ_CHECK(!backend.id.empty());
+      FUZZ_CHECK(backend.explicit_id == (backend.id != backend.address.ToString()));
     }
+    CheckSources(upstream);
+    CheckHealth(upstream);
     FUZZ_CHECK(upstream.hash_key.source != HashKey::Source::kRequestId);
     if (upstream.sticky) FUZZ_CHECK(rondo::http::IsToken(upstream.sticky->cookie));
     FUZZ_CHECK(upstream.timeouts.connect.count() > 0 && upstream.retries.budget_percent <= 100);
@@ -108,6 +148,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const LoadResult result = Parse(text, "conf/fuzz.yaml", &Variable);
   FUZZ_CHECK(result.config.has_value() == result.errors.empty());
   CheckErrors(result, text);
-  if (result.config) CheckConfig(*result.config);
+  if (result.config) {
+    CheckConfig(*result.config);
+    CheckWritten(*result.config);
+  }
   return 0;
 }
