@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <deque>
+#include <list>
 #include <map>
 #include <optional>
 #include <set>
@@ -59,10 +60,10 @@ class CachedFile {
   std::optional<Stamp> stamp_;
 };
 
+// What to ask where resolv.conf names nobody, as glibc does.
 SocketAddress LocalServer() {
   SocketAddress server;
   server.ip = IpAddress::V4(0x7f000001);
-  server.port = 53;
   return server;
 }
 
@@ -149,6 +150,7 @@ class CaresResolver::Impl {
 
   rt::Loop& loop_;
   config::Resolver settings_;
+  const uint16_t port_;
   CachedFile resolv_conf_file_;
   CachedFile hosts_file_;
   bool settings_changed_ = true;
@@ -163,6 +165,7 @@ class CaresResolver::Impl {
 CaresResolver::Impl::Impl(rt::Loop& loop, const config::Resolver& settings, ResolverFiles files)
     : loop_(loop),
       settings_(settings),
+      port_(files.port),
       resolv_conf_file_(std::move(files.resolv_conf)),
       hosts_file_(std::move(files.hosts)),
       asker_(loop, DnsAsker::Limits{kQuestionsMax, kRecordsMax}),
@@ -208,6 +211,7 @@ void CaresResolver::Impl::ReadFiles() {
     if (resolv_conf_file_.Changed() || changed) {
       conf_ = ParseResolvConf(resolv_conf_file_.Read());
       if (conf_.servers.empty()) conf_.servers.push_back(LocalServer());
+      for (SocketAddress& server : conf_.servers) server.port = port_;
       changed = true;
     }
     if (hosts_file_.Changed()) hosts_ = ParseHosts(hosts_file_.Read());

@@ -5,7 +5,7 @@
 // are read again when they changed, as a question comes. Control thread only.
 #pragma once
 
-#include <list>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -18,6 +18,7 @@ namespace rondo::control {
 struct ResolverFiles {
   std::string resolv_conf = "/etc/resolv.conf";
   std::string hosts = "/etc/hosts";
+  uint16_t port = 53;  // of the servers in resolv.conf, which has none
 };
 
 class CaresResolver final : public Resolver {

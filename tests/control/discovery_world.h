@@ -188,7 +188,7 @@ class RememberingListener final : public DiscoveryListener {
 class DiscoveryWorld {
  public:
   explicit DiscoveryWorld(uint64_t seed = 1)
-      : world_(seed), engine_(world_.MakeEngine("control", {.drives_world = true})) {
+      : world_(seed), engine_(world_.MakeEngine("control", EngineOptions())) {
     settings.max_ttl = std::chrono::seconds(5);
     loop_ = std::make_unique<rt::Loop>(*engine_);
     resolver = std::make_unique<ScriptedResolver>(*loop_);
@@ -240,6 +240,12 @@ class DiscoveryWorld {
   }
 
  private:
+  static sim::SimEngineOptions EngineOptions() {
+    sim::SimEngineOptions options;
+    options.drives_world = true;
+    return options;
+  }
+
   sim::SimWorld world_;
   std::unique_ptr<sim::SimEngine> engine_;
   std::unique_ptr<rt::Loop> loop_;
