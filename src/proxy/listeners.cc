@@ -61,7 +61,7 @@ bool Listeners::Changed(const Pin& before) {
 
 Pin Listeners::PinFor(uint32_t slot) const {
   if (entries_[slot].last_version) return entries_[slot].last_version;
-  return Pin(worker_.versions(), worker_.versions().current());
+  return Pin(worker_.versions().current());
 }
 
 const upstream::ListenerSnapshot* Listeners::Find(uint32_t slot) const {

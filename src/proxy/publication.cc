@@ -23,7 +23,7 @@ void Worker::TakePublication() {
   const std::unique_ptr<Publication> publication(
       published_.exchange(nullptr, std::memory_order_acquire));
   if (publication == nullptr) return;
-  const Pin before(*versions_, versions_->current());
+  const Pin before(versions_->current());
   const bool lost = versions_->Adopt(std::move(publication->snapshot), publication->epoch);
   if (&versions_->current() != &*before) {
     ApplySettings();

@@ -47,7 +47,7 @@ Versions::Live Versions::Make(const std::shared_ptr<const upstream::UpstreamConf
 }
 
 void Versions::MakeCurrent(std::shared_ptr<const upstream::Snapshot> snapshot, uint64_t epoch) {
-  auto* version = new Version();
+  auto* version = new Version(*this);
   version->snapshot = std::move(snapshot);
   version->epoch = epoch;
   version->upstreams.reserve(live_.size());

@@ -13,8 +13,12 @@
 
 namespace rondo::proxy {
 
+class Versions;
+
 // One snapshot. Its upstreams stay as long as it does, in the order of Snapshot::upstreams.
 struct Version : ListHook<> {
+  explicit Version(Versions& of) : owner(of) {}
+  Versions& owner;
   std::shared_ptr<const upstream::Snapshot> snapshot;
   uint64_t epoch = 0;
   uint32_t pins = 0;
@@ -69,20 +73,16 @@ class Versions {
   Version* current_ = nullptr;
 };
 
-// Keeps a version. Movable; two pointers.
+// Keeps a version.
 class Pin {
  public:
   Pin() = default;
-  Pin(Versions& versions, Version& version) : versions_(&versions), version_(&version) {
-    ++version.pins;
-  }
-  Pin(const Pin& other) : versions_(other.versions_), version_(other.version_) {
+  explicit Pin(Version& version) : version_(&version) { ++version.pins; }
+  Pin(const Pin& other) : version_(other.version_) {
     if (version_ != nullptr) ++version_->pins;
   }
-  Pin(Pin&& other) noexcept
-      : versions_(other.versions_), version_(std::exchange(other.version_, nullptr)) {}
+  Pin(Pin&& other) noexcept : version_(std::exchange(other.version_, nullptr)) {}
   Pin& operator=(Pin other) noexcept {
-    std::swap(versions_, other.versions_);
     std::swap(version_, other.version_);
     return *this;
   }
@@ -90,14 +90,13 @@ class Pin {
   void Reset() {
     if (version_ == nullptr) return;
     Version& version = *std::exchange(version_, nullptr);
-    if (--version.pins == 0) versions_->Unpinned(version);
+    if (--version.pins == 0) version.owner.Unpinned(version);
   }
   explicit operator bool() const { return version_ != nullptr; }
   Version& operator*() const { return *version_; }
   Version* operator->() const { return version_; }
 
  private:
-  Versions* versions_ = nullptr;
   Version* version_ = nullptr;
 };
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "draw.h"
+#include "proxy_change.h"
 
 namespace rondo::sim {
 namespace {
@@ -60,6 +61,7 @@ class Drawer {
   AnswerPlan DrawAnswer(const RequestPlan& request);
   void DrawAnswerFault(const RequestPlan& request, AnswerPlan& answer);
   void DrawEvents();
+  void DrawPublications();
   // Up to what a receive buffer holds and beyond; in bad weather also more than is allowed.
   size_t DrawPadding() {
     const int64_t usual = strict() ? 30'000 : 40'000;
@@ -391,7 +393,9 @@ void Drawer::DrawEvents() {
       world.Cancel();
     });
   }
+  if (rng_.Chance(0.5)) DrawPublications();
   if (weather_ != Weather::kStorm) return;
+  world.scene().storms = true;
   const uint64_t count = rng_.Below(4);
   for (uint64_t i = 0; i < count; ++i) {
     const auto& backends = world.backends();
@@ -407,6 +411,21 @@ void Drawer::DrawEvents() {
     });
     world.world().After(begin + DrawPause(rng_, 5'000'000),
                         [&network, address] { network.Restore(address); });
+  }
+}
+
+// The configuration changes under all that, as an operator, a health check or a scaler would have it.
+void Drawer::DrawPublications() {
+  const int64_t count = DrawSkewed(rng_, 1, 30);
+  for (int64_t i = 0; i < count; ++i) {
+    const auto kind = static_cast<PublicationKind>(rng_.Below(kPublicationKinds));
+    const uint64_t seed = rng_.Next();
+    ProxyWorld& world = *world_;
+    // In good weather a drain has the time that its requests need.
+    const Duration drain = strict() ? seconds(300) : milliseconds(rng_.Between(0, 5000));
+    world.world().After(DrawPause(rng_, 3'000'000), [&world, kind, seed, drain] {
+      if (!world.workers_finished()) PublishDrawn(world, kind, seed, drain);
+    });
   }
 }
 
