@@ -93,7 +93,8 @@ bool IsPort(std::string_view text) {
 // Reads one answer.
 class Reader {
  public:
-  Reader(int fd, Duration timeout, const CtlClient::OnBody* on_body) : fd_(fd), timeout_(timeout), on_body_(on_body) {}
+  Reader(int fd, Duration timeout, const CtlClient::OnBody* on_body)
+      : fd_(fd), timeout_(timeout), on_body_(on_body) {}
 
   // False where the answer was not whole; problem says why.
   bool Read(CtlResponse& response, std::string& problem) {
@@ -118,7 +119,8 @@ class Reader {
       const ssize_t received = Receive(fd_, bytes.data(), bytes.size(), timeout_);
       if (received <= 0) {
         if (received == 0 && decoder.CloseEndsBody()) return true;
-        problem = received == -ETIMEDOUT ? "no answer in time" : "the connection was closed within the answer";
+        problem = received == -ETIMEDOUT ? "no answer in time"
+                                         : "the connection was closed within the answer";
         return false;
       }
       bytes.resize(static_cast<size_t>(received));
@@ -146,7 +148,8 @@ class Reader {
       char bytes[16 * 1024];
       const ssize_t received = Receive(fd_, bytes, sizeof(bytes), timeout_);
       if (received <= 0) {
-        problem = received == -ETIMEDOUT ? "no answer in time" : "the connection was closed without an answer";
+        problem = received == -ETIMEDOUT ? "no answer in time"
+                                         : "the connection was closed without an answer";
         return false;
       }
       buffer_.append(bytes, static_cast<size_t>(received));
@@ -173,13 +176,17 @@ std::optional<CtlAddress> ParseCtlAddress(std::string_view text, std::string& pr
   if (text.starts_with("unix:")) {
     address.unix_path = text.substr(5);
     if (address.unix_path.starts_with("//")) address.unix_path.erase(0, 2);
-    if (!address.unix_path.empty() && address.unix_path.size() < sizeof(sockaddr_un::sun_path)) return address;
-    problem = "the path of the unix socket is missing or too long; right would be unix:/run/rondo/admin.sock";
+    if (!address.unix_path.empty() && address.unix_path.size() < sizeof(sockaddr_un::sun_path))
+      return address;
+    problem =
+        "the path of the unix socket is missing or too long; right would be "
+        "unix:/run/rondo/admin.sock";
     return std::nullopt;
   }
   std::string_view rest = text;
   if (rest.starts_with("https://")) {
-    problem = "the admin API speaks plain HTTP: right would be http://" + std::string(rest.substr(8));
+    problem =
+        "the admin API speaks plain HTTP: right would be http://" + std::string(rest.substr(8));
     return std::nullopt;
   }
   if (rest.starts_with("http://")) rest.remove_prefix(7);
@@ -190,9 +197,11 @@ std::optional<CtlAddress> ParseCtlAddress(std::string_view text, std::string& pr
   if (bracket != std::string_view::npos) host = rest.substr(1, bracket - 1);
   if (colon != std::string_view::npos) address.port = rest.substr(colon + 1);
   address.host = host;
-  const bool wrong = host.empty() || host.find_first_of("/?#@ []") != std::string_view::npos || !IsPort(address.port);
+  const bool wrong = host.empty() || host.find_first_of("/?#@ []") != std::string_view::npos ||
+                     !IsPort(address.port);
   if (!wrong) return address;
-  problem = "`" + std::string(text) + "` is not an admin address; right would be http://127.0.0.1:9900 or unix:/path";
+  problem = "`" + std::string(text) +
+            "` is not an admin address; right would be http://127.0.0.1:9900 or unix:/path";
   return std::nullopt;
 }
 
@@ -222,12 +231,15 @@ std::optional<CtlResponse> CtlClient::Stream(const CtlRequest& request, const On
 
 std::string CtlClient::Head(const CtlRequest& request) const {
   std::string head = request.method + " " + request.target + " HTTP/1.1\r\n";
-  head += "Host: " + (address_.unix_path.empty() ? address_.ToString() : std::string("localhost")) + "\r\n";
+  head += "Host: " + (address_.unix_path.empty() ? address_.ToString() : std::string("localhost")) +
+          "\r\n";
   head += "Accept: " + request.accept + "\r\nUser-Agent: rondo-ctl\r\nConnection: close\r\n";
   if (!token_.empty()) head += "Authorization: Bearer " + token_ + "\r\n";
   for (const auto& [name, value] : request.fields) head += name + ": " + value + "\r\n";
   if (!request.body.empty()) {
-    head += "Content-Type: application/json\r\nContent-Length: " + std::to_string(request.body.size()) + "\r\n";
+    head +=
+        "Content-Type: application/json\r\nContent-Length: " + std::to_string(request.body.size()) +
+        "\r\n";
   } else if (request.method != "GET") {
     head += "Content-Length: 0\r\n";
   }

@@ -22,7 +22,8 @@ struct CtlAddress {
   std::string ToString() const;
 };
 
-// http://host:port, host:port, host, or unix:/path. Nothing, and a sentence in `problem`, for anything else.
+// http://host:port, host:port, host, or unix:/path. Nothing, and a sentence in `problem`, for
+// anything else.
 std::optional<CtlAddress> ParseCtlAddress(std::string_view text, std::string& problem);
 
 struct CtlRequest {
@@ -41,11 +42,13 @@ struct CtlResponse {
 
 class CtlClient {
  public:
-  CtlClient(CtlAddress address, std::string token) : address_(std::move(address)), token_(std::move(token)) {}
+  CtlClient(CtlAddress address, std::string token)
+      : address_(std::move(address)), token_(std::move(token)) {}
 
   // Nothing where no answer came; problem() then says why.
   std::optional<CtlResponse> Send(const CtlRequest& request);
-  // The same, but a body with status 200 is given to `on_body` as it comes, until it returns false or the stream ends.
+  // The same, but a body with status 200 is given to `on_body` as it comes, until it returns false
+  // or the stream ends.
   using OnBody = std::function<bool(std::string_view bytes)>;
   std::optional<CtlResponse> Stream(const CtlRequest& request, const OnBody& on_body);
 

@@ -12,8 +12,9 @@ namespace {
 
 // Columns that a terminal needs for UTF-8 text, near enough: one for each character.
 size_t WidthOf(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
 }
 
 std::string Formatted(const char* format, double value) {
@@ -70,7 +71,8 @@ std::string AgeText(double seconds) {
     if (total < unit) continue;
     const auto [next, next_name] = units[i + 1];
     const int64_t rest = total % unit / next;
-    return std::to_string(total / unit) + name + (rest == 0 ? "" : std::to_string(rest) + next_name);
+    return std::to_string(total / unit) + name +
+           (rest == 0 ? "" : std::to_string(rest) + next_name);
   }
   return std::to_string(total) + "s";
 }

@@ -16,8 +16,8 @@ class CtlTable {
   };
 
   explicit CtlTable(std::vector<Column> columns) : columns_(std::move(columns)) {}
-  // As many cells as there are columns. Control characters are shown as '?': they come from elsewhere, and end on a
-  // terminal.
+  // As many cells as there are columns. Control characters are shown as '?': they come from
+  // elsewhere, and end on a terminal.
   void Add(std::vector<std::string> cells);
   // A line for the names, one for each row; nothing stands behind the last cell of a line.
   std::string Text() const;

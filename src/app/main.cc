@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "app/ctl_command.h"
 #include "app/echo_command.h"
 #include "app/explain_command.h"
 #include "app/version.h"
@@ -90,6 +91,10 @@ int main(int argc, char** argv) {
   check->add_option("-c,--config,file", check_file, "Configuration file (YAML)")->required();
   check->footer("Example:\n  rondo check -c rondo.yaml");
 
+  rondo::app::CtlArguments ctl_arguments;
+  CLI::App* ctl = app.add_subcommand("ctl", "Ask and change a running Rondo through its admin API");
+  rondo::app::AddCtlOptions(*ctl, ctl_arguments);
+
   rondo::app::EchoArguments echo_arguments;
   CLI::App* echo = app.add_subcommand("echo", "A tiny HTTP and WebSocket responder, for trying things out");
   rondo::app::AddEchoOptions(*echo, echo_arguments);
@@ -109,6 +114,7 @@ int main(int argc, char** argv) {
   }
   if (run->parsed()) return Run(run_arguments);
   if (check->parsed()) return Check(check_file);
+  if (ctl->parsed()) return rondo::app::RunCtlCommand(ctl_arguments);
   if (explain->parsed()) return rondo::app::RunExplainCommand(explain_arguments);
   if (echo->parsed()) return rondo::app::RunEchoCommand(echo_arguments);
   return rondo::app::PrintVersion();

@@ -8,7 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "control/admin_connection.h"
 #include "rondo/base/log.h"
 
@@ -35,8 +34,7 @@ absl::StatusOr<int> AdminServer::Listen(const SocketAddress& address) {
   const mode_t before = umask(0117);
   absl::StatusOr<int> fd = io::OpenListener(address, io::ListenMode::kAlone);
   umask(before);
-  if (fd.ok()) return fd;
-  return absl::Status(fd.status().code(), "admin.listen: " + std::string(fd.status().message()));
+  return fd;
 }
 
 void AdminServer::Start(int listen_fd) {

@@ -402,6 +402,9 @@ class Rondo(Program):
         if "process:" not in config:
             config = (f"process: {{workers: {workers}, engine: {ENGINE}{', ' + process if process else ''}}}\n"
                       f"logging: {{level: {level}, access: {{path: \"{access}\", format: {access_format}}}}}\n{config}")
+        if "admin:" not in config:
+            # Scripts run side by side: the default address is there once.
+            config = f'admin: {{listen: "127.0.0.1:0"}}\n{config}'
         self.config.write_text(config)
         super().__init__(["run", "-c", str(self.config)], **options)
         self.addresses = {}
@@ -415,6 +418,10 @@ class Rondo(Program):
 
     def address(self, listener="web", index=0):
         return self.addresses[listener][index]
+
+    def admin(self):
+        """Where the admin API listens: HOST:PORT or unix:PATH."""
+        return self.wait_line(r"admin API on (\S+)")[0][1]
 
     def port(self, listener="web"):
         return int(self.address(listener).rsplit(":", 1)[1])
