@@ -66,7 +66,7 @@ void WarmUps::GrantTurns() {
 
 void WarmUps::Start(uint64_t serial, const SocketAddress& to, std::string request,
                     const config::WarmUp& warm_up) {
-  if (runs_.contains(serial)) return;
+  End(serial);
   scope_.Spawn(RunAll(serial, to, std::move(request), warm_up));
 }
 

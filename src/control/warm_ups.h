@@ -29,8 +29,8 @@ class WarmUps {
   ~WarmUps() = default;  // REQUIRES: idle()
 
   // Sends `request` warm_up.requests times, warm_up.concurrency at a time, then calls OnWarmedUp;
-  // at the latest warm_up.timeout from now, also where it had to wait for its turn. While one runs
-  // for this serial: no effect.
+  // at the latest warm_up.timeout from now, also where it had to wait for its turn. One that runs
+  // for this serial ends without a report: it belonged to an earlier life of the backend.
   void Start(uint64_t serial, const SocketAddress& to, std::string request,
              const config::WarmUp& warm_up);
   // Ends it without a report. No effect where none runs.

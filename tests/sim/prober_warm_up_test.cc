@@ -131,16 +131,21 @@ TEST(WarmUp, WithoutADescriptorLeftItIsOverSoonButNotWithinTheCall) {
   EXPECT_THAT(world.StopAndListLeaks(), IsEmpty());
 }
 
-TEST(WarmUp, OneAtATimeForABackend) {
+TEST(WarmUp, ANewOneTakesThePlaceOfTheOneThatRuns) {
   ProberWorld world(5);
-  SimHttpBackend& backend = world.AddGood(1);
-  for (int i = 0; i < 3; ++i) WarmUp(world, 1, {.requests = 10, .concurrency = 1});
-  world.world().RunFor(seconds(1));
-  EXPECT_EQ(world.warmed.size(), 1u);
-  EXPECT_EQ(backend.requests().size(), 10u);
+  BackendAnswer slow;
+  slow.delay = milliseconds(100);
+  SimHttpBackend& backend = world.AddBackend(1, [slow](const BackendRequest&) { return slow; });
   WarmUp(world, 1, {.requests = 10, .concurrency = 1});
-  world.world().RunFor(seconds(1));
-  EXPECT_EQ(world.warmed.size(), 2u);
+  world.world().RunFor(milliseconds(550));
+  const Instant again = world.world().now();
+  WarmUp(world, 1, {.requests = 10, .concurrency = 1});
+  world.world().RunUntil([&] { return !world.warmed.empty(); }, seconds(5));
+  world.world().RunFor(seconds(15));
+  ASSERT_EQ(world.warmed.size(), 1u);
+  EXPECT_EQ(world.warmed[0].succeeded, 10u);
+  EXPECT_GE(world.warmed[0].at - again, seconds(1));
+  EXPECT_EQ(backend.requests().size(), 16u);
   EXPECT_THAT(world.StopAndListLeaks(), IsEmpty());
 }
 
