@@ -83,7 +83,8 @@ void Discovery::Name::SetProblem(const std::string& text) {
   if (problem == whole) return;
   problem = whole;
   if (problem.empty()) {
-    LogInfo(absl::StrCat("discovery: ", Query::name, " is resolved again"));
+    LogInfo(absl::StrCat("discovery: ", Query::name, " is resolved now, ",
+                         Count(known->size(), "address")));
   } else if (known) {
     LogWarn(absl::StrCat("discovery: ", problem, "; keeping what it was, ",
                          Count(known->size(), "address")));
@@ -158,7 +159,7 @@ void Discovery::File::SetProblem(const std::string& text) {
   if (problem == text) return;
   problem = text;
   if (problem.empty()) {
-    LogInfo(absl::StrCat("discovery: ", path(), " is read again, ", list->backends.size(),
+    LogInfo(absl::StrCat("discovery: ", path(), " can be read now, ", list->backends.size(),
                          " backends and ", list->sources.size(), " names"));
   } else if (list) {
     LogWarn(absl::StrCat("discovery: ", problem, "; keeping what it said before"));

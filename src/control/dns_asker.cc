@@ -261,7 +261,8 @@ void DnsAsker::Read(Flight& flight, int status, const unsigned char* bytes, int 
   using Result = DnsQuestion::Result;
   if (flight.question == nullptr) return Finish(flight, Result::kUnreachable, "");
   switch (status) {
-    case ARES_SUCCESS: {
+    case ARES_SUCCESS:
+    case ARES_ENODATA: {
       std::optional<DnsAnswer> answer =
           ParseDnsAnswer(std::span(bytes, static_cast<size_t>(size)), flight.question->name,
                          flight.question->type, limits_.records_max);
@@ -269,19 +270,14 @@ void DnsAsker::Read(Flight& flight, int status, const unsigned char* bytes, int 
       flight.question->answer = *std::move(answer);
       return Finish(flight, Result::kAnswered, "");
     }
-    case ARES_ENODATA:
-      flight.question->answer = DnsAnswer();
-      return Finish(flight, Result::kAnswered, "");
     case ARES_ENOTFOUND:
       return Finish(flight, Result::kNoName, "no such name");
     case ARES_ETIMEOUT:
       return Finish(flight, Result::kUnreachable, "no DNS server answered in time");
+    // So c-ares calls it too when the last server has answered by SERVFAIL or REFUSED.
     case ARES_ECONNREFUSED:
-      return Finish(flight, Result::kUnreachable, "no DNS server could be reached");
-    case ARES_ESERVFAIL:
-      return Finish(flight, Result::kRefused, "the DNS server failed (SERVFAIL)");
-    case ARES_EREFUSED:
-      return Finish(flight, Result::kRefused, "the DNS server refused (REFUSED)");
+      return Finish(flight, Result::kRefused,
+                    "no DNS server can be reached, or they fail or refuse (SERVFAIL, REFUSED)");
     default:  // of some thirty, whatever the library has
       return Finish(flight, Result::kRefused, absl::StrCat("DNS: ", ares_strerror(status)));
   }

@@ -29,9 +29,8 @@ struct DnsQuestion {
   enum class Result : uint8_t {
     kAnswered,     // `answer`, maybe without records: the name has none of the type
     kNoName,       // there is no such name
-    kRefused,      // the servers failed or refused, or what they said cannot be read
-    kUnreachable,  // no server answered in time, or none could be reached: further questions will
-                   // end so too
+    kRefused,      // the servers fail, refuse or cannot be reached, or what they say cannot be read
+    kUnreachable,  // no server answered in time: further questions will take as long
   };
   DnsQuestion(std::string asked_name, DnsType asked_type, Done on_done)
       : name(std::move(asked_name)), type(asked_type), done(on_done) {}

@@ -33,11 +33,11 @@ class Asked : public Query {
   int times = 0;
 };
 
-class CaresResolverTest : public ::testing::TestWithParam<io::EngineKind> {
+class CaresResolverTest : public ::testing::Test {
  protected:
   void SetUp() override {
     descriptors_before_ = OpenDescriptors();
-    auto made = io::MakeEngine(GetParam(), io::EngineOptions{.buffers_max = 4});
+    auto made = io::MakeEngine(io::EngineKind::kEpoll, io::EngineOptions{.buffers_max = 4});
     ASSERT_TRUE(made.ok());
     engine_ = *std::move(made);
     loop_ = std::make_unique<rt::Loop>(*engine_);
@@ -112,7 +112,7 @@ class CaresResolverTest : public ::testing::TestWithParam<io::EngineKind> {
   size_t descriptors_before_ = 0;
 };
 
-TEST_P(CaresResolverTest, HasBothFamiliesFromDnsmasqAndSeesChanges) {
+TEST_F(CaresResolverTest, HasBothFamiliesFromDnsmasqAndSeesChanges) {
   Dnsmasq dns("10.0.0.1 api.test\n10.0.0.2 api.test\n2001:db8::1 api.test\n", {"--local-ttl=2"});
   UseServers({dns.address});
   const Answer& answer = Addresses("api.test");
@@ -127,7 +127,7 @@ TEST_P(CaresResolverTest, HasBothFamiliesFromDnsmasqAndSeesChanges) {
   EXPECT_EQ(Addresses("api.test").problem, "no such name");
 }
 
-TEST_P(CaresResolverTest, HasServicesFromDnsmasq) {
+TEST_F(CaresResolverTest, HasServicesFromDnsmasq) {
   Dnsmasq dns(
       "10.0.0.1 web1.test\n10.0.0.2 web2.test\n2001:db8::2 web2.test\n",
       {"--local-ttl=3", "--srv-host=_http._tcp.api.test,web1.test,8080,0,10",
@@ -143,7 +143,7 @@ TEST_P(CaresResolverTest, HasServicesFromDnsmasq) {
   EXPECT_EQ(Services("_other._tcp.api.test").status, Status::kEmpty);
 }
 
-TEST_P(CaresResolverTest, TakesByTcpWhatDoesNotFitADatagram) {
+TEST_F(CaresResolverTest, TakesByTcpWhatDoesNotFitADatagram) {
   std::string hosts;
   for (int i = 0; i < 300; ++i) {
     hosts += "10.1." + std::to_string(i / 200) + "." + std::to_string(i % 200) + " many.test\n";
@@ -155,7 +155,7 @@ TEST_P(CaresResolverTest, TakesByTcpWhatDoesNotFitADatagram) {
   EXPECT_THAT(answer.records, SizeIs(300));
 }
 
-TEST_P(CaresResolverTest, ComesByTcpWhereTheServerSaysSo) {
+TEST_F(CaresResolverTest, ComesByTcpWhereTheServerSaysSo) {
   ScriptedDns dns(R"({"api.test": {"A": ["10.0.0.1"], "ttl": 9, "fail": "truncate"}})");
   UseServers({dns.address});
   const Answer& answer = Addresses("api.test");
@@ -166,7 +166,7 @@ TEST_P(CaresResolverTest, ComesByTcpWhereTheServerSaysSo) {
   EXPECT_THAT(dns.asked(), HasSubstr("tcp AAAA api.test\n"));
 }
 
-TEST_P(CaresResolverTest, SaysHowItFailed) {
+TEST_F(CaresResolverTest, SaysHowItFailed) {
   ScriptedDns dns(R"({"servfail.test": {"fail": "servfail"}, "refused.test": {"fail": "refused"},
     "drop.test": {"fail": "drop"}, "garbage.test": {"fail": "garbage"},
     "cut.test": {"A": ["10.0.0.1"], "AAAA": ["2001:db8::1"], "fail": "cut"},
@@ -200,14 +200,14 @@ TEST_P(CaresResolverTest, SaysHowItFailed) {
   }
 }
 
-TEST_P(CaresResolverTest, AsksAgainWhereAnAnswerWasLost) {
+TEST_F(CaresResolverTest, AsksAgainWhereAnAnswerWasLost) {
   settings_.attempts = 3;
   ScriptedDns dns(R"({"api.test": {"A": ["10.0.0.1"], "fail": "drop_first"}})");
   UseServers({dns.address});
   EXPECT_THAT(Shown(Addresses("api.test")), ElementsAre("10.0.0.1"));
 }
 
-TEST_P(CaresResolverTest, TakesTheNextServerWhereTheFirstFails) {
+TEST_F(CaresResolverTest, TakesTheNextServerWhereTheFirstFails) {
   ScriptedDns good(R"({"api.test": {"A": ["10.0.0.1"]}})");
   ScriptedDns bad(R"({"*": {"fail": "servfail"}})");
   ScriptedDns mute(R"({"*": {"fail": "drop"}})");
@@ -220,13 +220,13 @@ TEST_P(CaresResolverTest, TakesTheNextServerWhereTheFirstFails) {
   }
 }
 
-TEST_P(CaresResolverTest, ReachesServersByIpv6) {
+TEST_F(CaresResolverTest, ReachesServersByIpv6) {
   ScriptedDns dns(R"({"api.test": {"AAAA": ["2001:db8::1"]}})", "::1");
   UseServers({dns.address});
   EXPECT_THAT(Shown(Addresses("api.test")), ElementsAre("2001:db8::1"));
 }
 
-TEST_P(CaresResolverTest, FollowsAliases) {
+TEST_F(CaresResolverTest, FollowsAliases) {
   ScriptedDns dns(R"({"www.test": {"CNAME": "api.test", "ttl": 2},
     "api.test": {"A": ["10.0.0.1"], "AAAA": ["2001:db8::1"], "ttl": 60}})");
   UseServers({dns.address});
@@ -235,7 +235,7 @@ TEST_P(CaresResolverTest, FollowsAliases) {
   EXPECT_EQ(answer.ttl, seconds(2));
 }
 
-TEST_P(CaresResolverTest, LeavesAHoleWhereOneFamilyFailed) {
+TEST_F(CaresResolverTest, LeavesAHoleWhereOneFamilyFailed) {
   ScriptedDns dns(R"({"api.test": {"A": ["10.0.0.1"]}, "AAAA api.test": {"fail": "servfail"},
     "_http._tcp.test": {"SRV": [[1, 2, 80, "api.test"], [1, 2, 81, "gone.test"]]},
     "gone.test": {"fail": "drop"}})");
@@ -250,7 +250,7 @@ TEST_P(CaresResolverTest, LeavesAHoleWhereOneFamilyFailed) {
   EXPECT_THAT(services.holes, SizeIs(3));
 }
 
-TEST_P(CaresResolverTest, SearchesTheDomainsOfResolvConfAndSeesItChange) {
+TEST_F(CaresResolverTest, SearchesTheDomainsOfResolvConfAndSeesItChange) {
   ScriptedDns dns(R"({"api.one.test": {"A": ["10.0.0.1"]}, "web.two.test": {"A": ["10.0.0.2"]},
     "api": {"A": ["10.0.0.3"]}, "x.y": {"A": ["10.0.0.4"]}, "x.y.one.test": {"A": ["10.0.0.5"]},
     "flaky.one.test": {"fail": "servfail"}, "flaky.two.test": {"A": ["10.0.0.6"]},
@@ -284,7 +284,7 @@ TEST_P(CaresResolverTest, SearchesTheDomainsOfResolvConfAndSeesItChange) {
   EXPECT_EQ(Addresses("web").status, Status::kEmpty);
 }
 
-TEST_P(CaresResolverTest, BelievesTheHostsFileFirst) {
+TEST_F(CaresResolverTest, BelievesTheHostsFileFirst) {
   UseFiles("nameserver 127.0.0.1\n",
            "10.0.0.7 api api.test\n2001:db8::7 api\n127.0.0.1 localhost\n");
   EXPECT_THAT(Shown(Addresses("api")), ElementsAre("10.0.0.7", "2001:db8::7"));
@@ -296,7 +296,7 @@ TEST_P(CaresResolverTest, BelievesTheHostsFileFirst) {
   EXPECT_THAT(Shown(Addresses("api")), ElementsAre("10.0.0.8"));
 }
 
-TEST_P(CaresResolverTest, TakesWhatIsCancelledForNotAsked) {
+TEST_F(CaresResolverTest, TakesWhatIsCancelledForNotAsked) {
   ScriptedDns dns(R"({"api.test": {"A": ["10.0.0.1"]}, "drop.test": {"fail": "drop"},
     "_http._tcp.test": {"SRV": [[1, 2, 80, "api.test"], [1, 2, 81, "drop.test"]]}})");
   UseServers({dns.address});
@@ -321,7 +321,7 @@ TEST_P(CaresResolverTest, TakesWhatIsCancelledForNotAsked) {
   EXPECT_THAT(Shown(Addresses("api.test")), ElementsAre("10.0.0.1"));
 }
 
-TEST_P(CaresResolverTest, AnswersManyAtOnce) {
+TEST_F(CaresResolverTest, AnswersManyAtOnce) {
   std::string zone = "{";
   for (int i = 0; i < 500; ++i) {
     zone += "\"n" + std::to_string(i) + ".test\": {\"A\": [\"10.0." + std::to_string(i / 250) +
@@ -343,7 +343,7 @@ TEST_P(CaresResolverTest, AnswersManyAtOnce) {
   }
 }
 
-TEST_P(CaresResolverTest, IsQuietWhenNobodyAsks) {
+TEST_F(CaresResolverTest, IsQuietWhenNobodyAsks) {
   ScriptedDns dns(R"({"api.test": {"A": ["10.0.0.1"]}})");
   UseServers({dns.address});
   const size_t idle = OpenDescriptors();
@@ -353,7 +353,7 @@ TEST_P(CaresResolverTest, IsQuietWhenNobodyAsks) {
   EXPECT_EQ(loop_->wheel().NextDeadline(), kNever);
 }
 
-TEST_P(CaresResolverTest, StopsInTheMiddleOfQuestions) {
+TEST_F(CaresResolverTest, StopsInTheMiddleOfQuestions) {
   ScriptedDns dns(
       R"({"*": {"fail": "drop"}, "tcp.test": {"fail": "truncate", "A": ["10.0.0.1"]}})");
   UseServers({dns.address});
@@ -366,13 +366,6 @@ TEST_P(CaresResolverTest, StopsInTheMiddleOfQuestions) {
   for (int i = 0; i < 10; ++i) loop_->Tick(loop_->Now() + milliseconds(2));
   for (const auto& each : asked) resolver_->Cancel(*each);
 }
-
-std::string EngineName(const ::testing::TestParamInfo<io::EngineKind>& info) {
-  return info.param == io::EngineKind::kEpoll ? "epoll" : "io_uring";
-}
-INSTANTIATE_TEST_SUITE_P(Engines, CaresResolverTest,
-                         ::testing::Values(io::EngineKind::kEpoll, io::EngineKind::kIoUring),
-                         EngineName);
 
 }  // namespace
 }  // namespace rondo::control

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "control/discovery.h"
+#include "rondo/base/log.h"
 #include "rondo/io/timer_wheel.h"
 #include "sim/sim_world.h"
 
@@ -189,6 +190,7 @@ class DiscoveryWorld {
  public:
   explicit DiscoveryWorld(uint64_t seed = 1)
       : world_(seed), engine_(world_.MakeEngine("control", EngineOptions())) {
+    SetLogLevel(LogLevel::kError);  // hundreds of warnings are what these tests are about
     settings.max_ttl = std::chrono::seconds(5);
     loop_ = std::make_unique<rt::Loop>(*engine_);
     resolver = std::make_unique<ScriptedResolver>(*loop_);

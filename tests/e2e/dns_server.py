@@ -112,7 +112,7 @@ class Server:
         records = self.records(zone, name, kind)
         reply = self.message(message, end, 3 if records is None else 0, records or [])
         if fail == "cut":
-            return reply[: len(reply) - 7]
+            return reply[: len(reply) // 2]
         if fail == "wrong_id":
             return bytes([reply[0] ^ 0xFF]) + reply[1:]
         if transport == "tcp":
