@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -82,7 +83,10 @@ LoadResult LoadFile(const std::string& path) {
     return Failed(Cat("cannot be read: ", Reason(error)));
   }
   if (text.size() > kFileBytesMax) return Failed(TooLarge());
-  return Parse(text, path, ProcessEnvironment());
+  // Paths in it become absolute with it: written again and read back they mean the same.
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::absolute(path, error);
+  return Parse(text, error ? path : whole.string(), ProcessEnvironment());
 }
 
 LoadResult Parse(std::string_view text, const std::string& file_name,

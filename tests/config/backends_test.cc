@@ -70,28 +70,28 @@ TEST(Backends, SayWhatIsWrongWithThem) {
       {"[{address: 1.1.1.1:1, dns: a}]",
        {"1:30: this backend has `address` and `dns`: keep one of them"}},
       {"[{dns: api}]", {"1:30: `dns` needs a `port`: write both, such as {dns: api, port: 3000}"}},
-      {"[{dns: api, prt: 3000}]", {"1:42: unknown key `prt`; did you mean `port`?"}},
+      {"[{dns: api, prt: 3000}]", {"1:41: unknown key `prt`; did you mean `port`?"}},
       {"[{dns: 10.0.0.1, port: 1}]",
-       {"1:37: `dns`: `10.0.0.1` is an address, not a name to be resolved: write it as a backend "
+       {"1:36: `dns`: `10.0.0.1` is an address, not a name to be resolved: write it as a backend "
         "by itself"}},
       {"[{dns: 'api:80', port: 1}]",
-       {"1:37: `dns`: `api:80` has a port: write the name alone, such as `api.internal`"}},
+       {"1:36: `dns`: `api:80` has a port: write the name alone, such as `api.internal`"}},
       {"[{dns: a..b, port: 1}]",
-       {"1:37: `dns`: `a..b` is not a host name, such as `api.internal`: letters, digits, `-`, `_` "
+       {"1:36: `dns`: `a..b` is not a host name, such as `api.internal`: letters, digits, `-`, `_` "
         "and dots between (other scripts as xn--...)"}},
       {"[{srv: a, port: 1, weight: 2, backup: true, id: x}]",
-       {"1:40: `port` has no meaning beside `srv`: the SRV records say it",
-        "1:49: `weight` has no meaning beside `srv`: the SRV records say it",
-        "1:60: `backup` has no meaning beside `srv`: the SRV records say it",
-        "1:74: `id` has no meaning beside `srv`: each of its backends has its address as id"}},
+       {"1:39: `port` has no meaning beside `srv`: the SRV records say it",
+        "1:48: `weight` has no meaning beside `srv`: the SRV records say it",
+        "1:59: `backup` has no meaning beside `srv`: the SRV records say it",
+        "1:73: `id` has no meaning beside `srv`: each of its backends has its address as id"}},
       {"[{file: '', max_connections: 2}]",
-       {"1:38: `file` is empty: write a path, such as backends.yaml",
-        "1:42: `max_connections` has no meaning beside `file`: write it in the file"}},
+       {"1:37: `file` is empty: write a path, such as backends.yaml",
+        "1:41: `max_connections` has no meaning beside `file`: write it in the file"}},
       {"[{address: 1.1.1.1:1, port: 2}]",
-       {"1:52: `port` has no meaning beside `address`: write it behind the address, such as "
+       {"1:51: `port` has no meaning beside `address`: write it behind the address, such as "
         "10.0.1.10:3000"}},
       {"[{address: 1.1.1.1:1, id: 'a b'}]",
-       {"1:56: `id`: `a b` is not an id: 1 to 128 letters, digits, `-`, `_`, `.`, `:` and `@`, "
+       {"1:55: `id`: `a b` is not an id: 1 to 128 letters, digits, `-`, `_`, `.`, `:` and `@`, "
         "beginning with a letter or digit"}},
       {"[{address: 1.1.1.1:1, id: x}, {address: 1.1.1.2:1, id: x}, {address: 1.1.1.1:1, id: y}]",
        {"1:59: the id `x` is in this list already, on line 1: give one of them another `id`",

@@ -46,6 +46,19 @@ TEST_F(FileTest, IsReadAndItsRelativePathsStartFromItsFolder) {
   EXPECT_EQ(result.config->listeners[0].listen[0].path, Path("w.sock"));
 }
 
+TEST_F(FileTest, HasAbsolutePathsHoweverItIsNamed) {
+  Write("a.yaml",
+        "listeners: {w: {listen: [unix:w.sock], routes: [{respond: {}}]}}\n"
+        "process: {state_file: state.json}\n");
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_);
+  const LoadResult result = LoadFile("a.yaml");
+  std::filesystem::current_path(before);
+  ASSERT_TRUE(result.config.has_value());
+  EXPECT_EQ(result.config->process.state_file, Path("state.json"));
+  EXPECT_EQ(result.config->listeners[0].listen[0].path, Path("w.sock"));
+}
+
 TEST_F(FileTest, UsesTheProcessEnvironment) {
   setenv("RONDO_CONFIG_FILE_TEST", "hello", 1);
   const LoadResult result = LoadFile(Write("a.yaml",
@@ -101,8 +114,8 @@ TEST_F(FileTest, ErrorsKeepTheirPlaces) {
                 "a.yaml",
                 "# one\nlisteners: {w: {listen: [':80'], routes: [{respond: {}}]}}\nfoo-bar: 1\n")),
             "f:3:1: unknown key `foo-bar`; known here: `process`, `logging`, `listeners`, "
-            "`upstreams`, `timeouts` "
-            "and `limits`");
+            "`upstreams`, `admin`, "
+            "`resolver`, `timeouts` and `limits`");
 }
 
 }  // namespace

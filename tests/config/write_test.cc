@@ -12,7 +12,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-constexpr uint64_t kSeeds = 2000;
+constexpr uint64_t kSeeds = 300;
 
 std::string Problems(const std::vector<Error>& errors) {
   std::string text;
