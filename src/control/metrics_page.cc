@@ -39,6 +39,7 @@ struct BackendSum {
   uint64_t opened = 0;
   uint64_t reused = 0;
   int64_t idle = 0;
+  int64_t active = 0;
 };
 
 void AddReasons(const metrics::ReasonTable& table, Reasons& sum) {
@@ -107,6 +108,7 @@ class Page {
           sum.opened += cell->opened.value();
           sum.reused += cell->reused.value();
           sum.idle += cell->idle.value();
+          sum.active += cell->active.value();
         }
         backends_.push_back(std::move(sum));
       }
@@ -248,6 +250,11 @@ class Page {
     writer_.Family("rondo_pool_idle", Type::kGauge, "Idle connections kept to a backend now.");
     for (const BackendSum& sum : backends_) {
       writer_.Sample({{"upstream", sum.upstream}, {"backend", sum.view->id}}, sum.idle);
+    }
+    writer_.Family("rondo_pool_active", Type::kGauge,
+                   "Connections to a backend that carry a request or a tunnel now.");
+    for (const BackendSum& sum : backends_) {
+      writer_.Sample({{"upstream", sum.upstream}, {"backend", sum.view->id}}, sum.active);
     }
     writer_.Family("rondo_pool_reused_total", Type::kCounter,
                    "Requests that took an idle connection.");

@@ -73,7 +73,7 @@ class Numbers {
     return *upstream.backends.back();
   }
   metrics::TrafficCell& Cell(size_t worker, std::string_view listener, std::string_view upstream) {
-    return traffic_[worker].Get(listener, upstream);
+    return traffic_[worker].Get(listener, upstream).cell;
   }
   void RemoveUpstreams() { upstreams_.clear(); }
   void RemoveListeners() { listeners_.clear(); }
@@ -216,6 +216,7 @@ TEST(MetricsPage, TellsOfBackends) {
     cell.opened.Add(2);
     cell.reused.Add(5);
     cell.idle.Add(1);
+    cell.active.Add(3);
     cell.connect.Observe(microseconds(100));
   }
   one.shared->CellOf(0).codes.Add(metrics::Method::kOther, 500);
@@ -236,6 +237,8 @@ TEST(MetricsPage, TellsOfBackends) {
                           "rondo_backend_state" + idle + R"(,state="maintenance"} 1)"));
   EXPECT_THAT(Samples(page, "rondo_pool_idle"),
               ElementsAre("rondo_pool_idle" + labels + "} 2", "rondo_pool_idle" + idle + "} 0"));
+  EXPECT_THAT(Samples(page, "rondo_pool_active"), ElementsAre("rondo_pool_active" + labels + "} 6",
+                                                              "rondo_pool_active" + idle + "} 0"));
   EXPECT_THAT(Samples(page, "rondo_pool_opened_total"),
               ElementsAre("rondo_pool_opened_total" + labels + "} 4",
                           "rondo_pool_opened_total" + idle + "} 0"));

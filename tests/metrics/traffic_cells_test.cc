@@ -10,8 +10,8 @@ namespace {
 
 TEST(TrafficCells, TheSameNamesGiveTheSameCell) {
   TrafficCells cells;
-  TrafficCell& api = cells.Get("web", "api");
-  TrafficCell& none = cells.Get("web", "");
+  TrafficCells::Entry& api = cells.Get("web", "api");
+  TrafficCells::Entry& none = cells.Get("web", "");
   EXPECT_NE(&api, &none);
   EXPECT_NE(&api, &cells.Get("admin", "api"));
   EXPECT_EQ(&api, &cells.Get("web", "api"));

@@ -1,5 +1,5 @@
 // What one worker counts about one backend. Made by the worker with its first request to it, read
-// by the control thread; about 5 KB.
+// by the control thread; about 2 KB.
 #pragma once
 
 #include "rondo/metrics/histogram.h"
@@ -10,15 +10,20 @@ namespace rondo::metrics {
 
 struct BackendCell {
   CodeTable codes;       // final answers, by status; the method is always kOther here
-  ReasonTable failures;  // attempts that brought none
-  Counter requests;      // attempts: answers and failures
+  ReasonTable failures;  // what was wrong with attempts; also answers that broke off
+  Counter requests;      // attempts
   Counter opened;        // connections
   Counter reused;        // requests that took an idle connection
   Gauge idle;            // connections in the pool
   Gauge active;          // connections in use, tunnels included
-  Gauge tunnels;
   WaitHistogram connect;
   RecentLatency latency;  // from the request sent to the final head
 };
+
+// The head of its answer is here.
+inline void CountHead(BackendCell& cell, int status, Duration took, Instant now) {
+  cell.codes.Add(Method::kOther, status);
+  cell.latency.Observe(now, took, status >= 500);
+}
 
 }  // namespace rondo::metrics

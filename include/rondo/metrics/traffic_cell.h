@@ -4,18 +4,27 @@
 
 #include "rondo/metrics/histogram.h"
 #include "rondo/metrics/tables.h"
+#include "rondo/metrics/window.h"
 
 namespace rondo::metrics {
 
 struct TrafficCell {
   CodeTable codes;
   RequestHistogram duration;  // from the first byte of the request to the last of the answer
-  ReasonTable rejected;       // answers of our own, by reason
+  ReasonTable rejected;       // what did not end as a whole answer of a backend, by reason
   ReasonTable retries;        // further attempts, by what became of the one before
   WaitHistogram queue_wait;   // of requests that waited for a place
   Counter received_bytes;     // bodies of requests
   Counter sent_bytes;         // to clients, heads included
-  Gauge connections;          // of clients; only in the cell of the listener without an upstream
+  Gauge connections;          // of clients; with an upstream: tunnels alone
 };
+
+// A request was answered, by a backend or by ourselves. `minute` is of all that the worker answers.
+inline void CountAnswer(TrafficCell& cell, Minute& minute, Method method, int status, Duration took,
+                        Instant now) {
+  cell.codes.Add(method, status);
+  cell.duration.Observe(took);
+  minute.Observe(now, took, status >= 500);
+}
 
 }  // namespace rondo::metrics

@@ -29,9 +29,8 @@ class TrafficCells {
   TrafficCells& operator=(const TrafficCells&) = delete;
   ~TrafficCells();
 
-  // The cell of these names; made where it is not there. O(cells): keep the reference. Worker's
-  // thread.
-  TrafficCell& Get(std::string_view listener, std::string_view upstream);
+  // Of these names; made where it is not there. O(cells): keep the reference. Worker's thread.
+  Entry& Get(std::string_view listener, std::string_view upstream);
   // Calls visit(const Entry&). Any thread, as long as the worker stays.
   template <class Visit>
   void ForEach(Visit visit) const {

@@ -64,8 +64,8 @@ class Window {
   static constexpr Duration kSlot = std::chrono::seconds(kSeconds);
   struct Slot {
     std::atomic<int64_t> period{-1};  // -1: empty, or being begun anew
-    Counter errors;
-    std::array<Counter, LatencyCounts::kBuckets> latency;
+    ShortCounter errors;
+    std::array<ShortCounter, LatencyCounts::kBuckets> latency;
   };
 
   static int64_t PeriodOf(Instant now) { return now.time_since_epoch() / kSlot; }
@@ -75,7 +75,7 @@ class Window {
     slot.period.store(-1, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
     slot.errors.Clear();
-    for (Counter& counter : slot.latency) counter.Clear();
+    for (ShortCounter& counter : slot.latency) counter.Clear();
     slot.period.store(period, std::memory_order_release);
   }
 
