@@ -60,8 +60,10 @@ class ProbeAnswer {
   const char* problem() const { return problem_; }
   // Nothing more of this answer can come or is worth reading.
   bool body_ended() const { return body_ended_; }
-  // Another request may be sent.
-  bool reusable() const { return body_ended_ && keep_alive_ && progress_ == Progress::kDecided; }
+  // Another request may be sent. Never without Wants::whole_body.
+  bool reusable() const {
+    return wants_.whole_body && body_ended_ && keep_alive_ && progress_ == Progress::kDecided;
+  }
 
  private:
   static constexpr int kInterimMax = 100;

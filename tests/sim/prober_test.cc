@@ -267,6 +267,27 @@ TEST(Prober, JudgesWhatABackendDoes) {
   }
 }
 
+TEST(Prober, ChecksUnixSockets) {
+  ProberWorld world(18);
+  SocketAddress address;
+  address.kind = SocketAddress::Kind::kUnix;
+  address.path = "/run/app.sock";
+  auto check = world.Check();
+  check->port = 9000;  // of no meaning here
+  world.prober().Add({.serial = 1, .address = address, .check = check});
+  world.engine().Wake();
+  world.world().RunUntil([&] { return !world.checks.empty(); }, seconds(1));
+  ASSERT_EQ(world.checks.size(), 1u);
+  EXPECT_EQ(CheckOutcomeName(world.checks[0].result.outcome), "connect_refused");
+  SimHttpBackend& backend =
+      world.AddBackendAt(address, [](const BackendRequest&) { return BackendAnswer{}; });
+  world.world().RunUntil([&] { return world.checks.size() == 2; }, seconds(10));
+  ASSERT_EQ(world.checks.size(), 2u);
+  EXPECT_TRUE(world.checks[1].result.passed()) << world.checks[1].result.detail;
+  EXPECT_EQ(backend.requests()[0].head.Get("host"), "localhost");
+  EXPECT_THAT(world.StopAndListLeaks(), IsEmpty());
+}
+
 TEST(Prober, LackOfDescriptorsSaysNothingAboutTheBackend) {
   FaultPlan faults;
   faults.open_fails = 1;
