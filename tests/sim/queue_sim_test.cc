@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <iterator>
 
 #include "sim/draw.h"
 #include "sim/queue_world.h"
@@ -53,6 +54,8 @@ QueueWorldOptions DrawOptions(Rng& rng) {
       static_cast<uint32_t>(rng.Below(4) == 0 ? rng.Below(4) : rng.Below(60));
   options.upstream.queue.timeout = milliseconds(DrawSkewed(rng, 2, 1000));
   if (rng.Below(2) == 0) options.upstream.sticky = config::Sticky();
+  if (rng.Below(4) == 0) options.upstream.panic_percent = 50;
+  if (rng.Below(3) == 0) options.upstream.slow_start = milliseconds(DrawSkewed(rng, 10, 1000));
   if (rng.Below(3) == 0) {
     options.faults = FaultPlan::Draw(rng);
     options.wake_max = milliseconds(400);  // a stall of each of four workers
@@ -81,6 +84,26 @@ PlaceRequest DrawRequest(Rng& rng, const QueueWorld& world, const QueueWorldOpti
   return request;
 }
 
+ControlStep DrawStep(Rng& rng, const QueueWorldOptions& options, Duration span) {
+  using Kind = ControlStep::Kind;
+  ControlStep step;
+  step.at = microseconds(rng.Between(0, span / microseconds(1)));
+  // Those that have joined meanwhile, too.
+  step.backend = rng.Below(options.upstream.backends.size() + 3);
+  // States most of the time; an end of the upstream is nearly the end of the run.
+  constexpr Kind kKinds[] = {Kind::kLimit, Kind::kWeight, Kind::kBackup,  Kind::kRemove,
+                             Kind::kAdd,   Kind::kAdd,    Kind::kReplace, Kind::kExpecting};
+  if (rng.Below(2) == 0) {
+    step.state = static_cast<health::State>(rng.Below(health::kStateCount));
+    if (rng.Below(3) == 0) step.state = health::State::kUp;
+  } else {
+    step.kind = kKinds[rng.Below(std::size(kKinds))];
+  }
+  step.value = static_cast<uint32_t>(rng.Below(4));
+  if (rng.Below(60) == 0) step.kind = Kind::kRetire;
+  return step;
+}
+
 bool RunSeed(uint64_t seed, Seen& seen) {
   Rng rng(Mix64(seed ^ 0x9eece));
   const QueueWorldOptions options = DrawOptions(rng);
@@ -89,6 +112,9 @@ bool RunSeed(uint64_t seed, Seen& seen) {
   const Duration span = DrawTime(rng, milliseconds(1), milliseconds(400));
   const bool faulty = rng.Below(2) == 0;
   for (size_t i = 0; i < requests; ++i) world.Add(DrawRequest(rng, world, options, span, faulty));
+  if (rng.Below(2) == 0) {
+    for (size_t i = 1 + rng.Below(30); i > 0; --i) world.Add(DrawStep(rng, options, 2 * span));
+  }
   const bool held = world.Run();
   if (!held) ADD_FAILURE() << "RONDO_SIM_SEED=" << seed << "\n" << world.Findings();
   seen.waits += world.waits();

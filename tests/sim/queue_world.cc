@@ -12,9 +12,6 @@ namespace {
 using std::chrono::milliseconds;
 using upstream::WorkerUpstream;
 
-// Timers fire on whole milliseconds.
-constexpr Duration kWheelSlack = milliseconds(2);
-
 struct Sleep : io::Timer {
   Sleep(rt::Loop& on, Duration time) : io::Timer(&OnFire), loop(on), duration(time) {}
   static void OnFire(io::Timer& timer) { static_cast<Sleep&>(timer).waiter.resume(); }
@@ -50,26 +47,123 @@ config::Upstream QueueWorld::Upstream(const std::vector<uint32_t>& max_connectio
 QueueWorld::QueueWorld(uint64_t seed, const QueueWorldOptions& options)
     : options_(options),
       world_(seed),
-      config_(std::make_shared<const upstream::UpstreamConfig>(options.upstream, options.workers)) {
-  size_t members[2] = {};
-  for (const auto& backend : config_->backends)
-    member_.push_back(members[backend->settings.backup]++);
+      shared_(std::make_shared<upstream::UpstreamShared>(options.upstream.name, options.workers)) {
+  for (const config::Backend& each : options.upstream.backends) {
+    listed_.push_back(Listed{Join(each), each});
+  }
   for (size_t i = 0; i < options.workers; ++i) {
     SimEngineOptions engine_options;
     engine_options.process = "rondo";
     engine_options.faults = options.faults;
     workers_.push_back(
         std::make_unique<Worker>(world_.AddEngine(absl::StrCat("worker", i), engine_options)));
-    Worker* worker = workers_.back().get();
-    worker->upstream =
-        std::make_unique<WorkerUpstream>(worker->loop, config_, i, options.workers, i);
-    const auto tick = [worker] {
-      worker->loop.Tick();
-      worker->upstream->ServeQueue();
-    };
-    worker->actor = world_.AddActor(worker->engine, tick,
-                                    [worker] { return worker->loop.wheel().NextDeadline(); });
   }
+  Publish();
+  for (size_t i = 0; i < options.workers; ++i) {
+    Worker* worker = workers_[i].get();
+    worker->upstream = std::make_unique<WorkerUpstream>(
+        worker->loop, std::exchange(worker->published, nullptr), i, options.workers, i);
+    worker->actor = world_.AddActor(
+        worker->engine, [this, worker] { Tick(*worker); },
+        [worker] { return worker->loop.wheel().NextDeadline(); });
+  }
+}
+
+void QueueWorld::Tick(Worker& worker) {
+  const auto published = std::exchange(worker.published, nullptr);
+  if (published != nullptr && !worker.retire) worker.upstream->Adopt(published);
+  if (worker.retire) worker.upstream->Retire();
+  worker.loop.Tick();
+  worker.upstream->ServeQueue();
+}
+
+// -- control --
+
+size_t QueueWorld::Join(const config::Backend& settings) {
+  backends_.push_back(std::make_shared<upstream::BackendShared>(
+      settings.id, settings.address, upstream::BackendShared::NextSerial(), options_.workers));
+  counted_.push_back(0);
+  return backends_.size() - 1;
+}
+
+void QueueWorld::Publish() {
+  config::Upstream settings = options_.upstream;
+  settings.backends.clear();
+  std::vector<std::shared_ptr<upstream::BackendShared>> backends;
+  for (const Listed& each : listed_) {
+    settings.backends.push_back(each.settings);
+    backends.push_back(backends_[each.number]);
+  }
+  const auto config =
+      std::make_shared<const upstream::UpstreamConfig>(settings, shared_, std::move(backends));
+  for (auto& worker : workers_) {
+    worker->published = config;
+    worker->engine.Wake();
+  }
+}
+
+void QueueWorld::Add(const ControlStep& step) {
+  any_steps_ = true;
+  world_.After(step.at, [this, step] { Do(step); });
+}
+
+void QueueWorld::Do(const ControlStep& step) {
+  using Kind = ControlStep::Kind;
+  const auto listed = std::find_if(listed_.begin(), listed_.end(),
+                                   [&](const Listed& each) { return each.number == step.backend; });
+  const bool is_listed = listed != listed_.end();
+  switch (step.kind) {
+    case Kind::kState: {
+      if (step.backend >= backends_.size()) return;
+      upstream::BackendShared& backend = *backends_[step.backend];
+      backend.ramp_since = world_.now().time_since_epoch().count();
+      backend.state = step.state;
+      shared_->StatesChanged();
+      return;
+    }
+    case Kind::kExpecting:
+      shared_->expecting = step.value != 0;
+      shared_->StatesChanged();
+      return;
+    case Kind::kRetire:
+      for (auto& worker : workers_) {
+        worker->retire = true;
+        worker->engine.Wake();
+      }
+      return;
+    case Kind::kLimit:
+      if (is_listed) listed->settings.max_connections = step.value;
+      break;
+    case Kind::kWeight:
+      if (is_listed) listed->settings.weight = std::max(1u, step.value);
+      break;
+    case Kind::kBackup:
+      if (is_listed) listed->settings.backup = !listed->settings.backup;
+      break;
+    case Kind::kRemove:
+      if (is_listed) listed_.erase(listed);
+      break;
+    case Kind::kAdd: {
+      if (is_listed) return;
+      config::Backend settings = options_.upstream.backends[0];
+      settings.max_connections = step.value;
+      if (step.backend < backends_.size()) {
+        settings.id = backends_[step.backend]->id;
+        settings.address = backends_[step.backend]->address;
+        listed_.push_back(Listed{step.backend, settings});
+      } else {
+        settings.id = absl::StrCat("10.0.2.", backends_.size(), ":80");
+        settings.address = *SocketAddress::Parse(settings.id);
+        listed_.push_back(Listed{Join(settings), settings});
+      }
+      break;
+    }
+    case Kind::kReplace:
+      if (!is_listed) return;
+      listed->number = Join(listed->settings);
+      break;
+  }
+  Publish();
 }
 
 QueueWorld::~QueueWorld() {
@@ -81,7 +175,7 @@ QueueWorld::~QueueWorld() {
 }
 
 uint64_t QueueWorld::StickyHash(size_t backend) const {
-  return balance::StickyHash(config_->settings.name, config_->settings.backends[backend].id);
+  return balance::StickyHash(options_.upstream.name, backends_[backend]->id);
 }
 
 void QueueWorld::Add(PlaceRequest request) {
@@ -100,6 +194,7 @@ rt::Task<> QueueWorld::RunFlow(Flow& flow, QueueWorld& world) {
     loop.wheel().Arm(flow.leave, flow.began + flow.plan.leaves_after);
   }
   Instant until = kNever;
+  const upstream::UpstreamRef keeps(*flow.worker.upstream);
   for (;; ++flow.attempt) {
     upstream::Lease lease;
     const bool placed = co_await Place(flow, world, &until, &lease);
@@ -119,6 +214,9 @@ rt::Task<> QueueWorld::RunFlow(Flow& flow, QueueWorld& world) {
     if (fault != PlaceFault::kNone) {
       flow.tried = &flow.state;
       WorkerUpstream::MarkTried(flow.state, *lease.backend(), fault == PlaceFault::kRefuses);
+      if (fault == PlaceFault::kRefuses) {
+        flow.refused.push_back(lease.backend()->shared->serial);
+      }
     }
     flow.holds = false;
     lease.Reset();
@@ -146,7 +244,7 @@ rt::Task<bool> QueueWorld::Place(Flow& flow, QueueWorld& world, Instant* until,
     case WorkerUpstream::Acquired::kFull:
       break;
   }
-  if (*until == kNever) *until = flow.worker.loop.Now() + world.config_->settings.queue.timeout;
+  if (*until == kNever) *until = flow.worker.loop.Now() + world.options_.upstream.queue.timeout;
   co_await Wait(flow, world, *until, lease);
   co_return static_cast<bool>(*lease);
 }
@@ -167,9 +265,11 @@ rt::Task<> QueueWorld::Wait(Flow& flow, QueueWorld& world, Instant until, upstre
     flow.token.ClearPassing();  // as the proxy: it has a place
   } else if (result == -ENOSPC) {
     flow.end = PlaceEnd::kQueueFull;
-    if (world.config_->board->waiting() < world.config_->settings.queue.size) {
+    if (world.shared_->board.waiting() < world.options_.upstream.queue.size) {
       world.Report(flow, "finds a queue full that is not");
     }
+  } else if (result == -ENOENT) {
+    flow.end = PlaceEnd::kNowhere;
   } else if (flow.token.reason() == rt::CancelReason::kDeadline) {
     flow.end = PlaceEnd::kTimeout;
     world.CheckTimeout(flow, until);
@@ -188,162 +288,6 @@ bool QueueWorld::Run() {
   if (end.stop != Stop::kPredicate) Report("some requests never end: " + end.why);
   if (done_ == flows_.size()) CheckEnd();
   return findings_.empty();
-}
-
-// -- what must hold --
-
-QueueWorld::Before QueueWorld::Look(const Flow& flow) const {
-  Before before;
-  before.others_wait = config_->board != nullptr && config_->board->waiting() > 0;
-  for (size_t i = 0; i < config_->backends.size(); ++i) {
-    before.had_room.push_back(HasRoom(i));
-    before.may_use.push_back(MayUse(flow, i));
-  }
-  return before;
-}
-
-void QueueWorld::CheckAcquire(const Flow& flow, const Before& before, WorkerUpstream::Acquired got,
-                              const upstream::Lease& lease) {
-  bool usable = false;
-  bool any = false;
-  for (size_t i = 0; i < config_->backends.size(); ++i) {
-    any |= before.may_use[i];
-    usable |= before.may_use[i] && before.had_room[i];
-  }
-  switch (got) {
-    case WorkerUpstream::Acquired::kLease: {
-      const size_t backend = IndexOf(*lease.backend());
-      const auto own = flow.plan.key.sticky;
-      if (before.others_wait) Report(flow, "overtakes those that wait");
-      if (!before.may_use[backend]) Report(flow, "is sent once more to a backend that failed");
-      for (size_t i = 0; own && flow.tried == nullptr && i < config_->backends.size(); ++i) {
-        if (!config_->settings.sticky || StickyHash(i) != *own || !before.had_room[i]) continue;
-        if (i != backend) Report(flow, "is not sent to its own backend");
-      }
-      break;
-    }
-    case WorkerUpstream::Acquired::kFull:
-      if (!before.others_wait && usable) Report(flow, "finds no free place");
-      if (!any) Report(flow, "would wait for nothing");
-      break;
-    case WorkerUpstream::Acquired::kNone:
-      if (any) Report(flow, "is sent away too early");
-      break;
-  }
-}
-
-void QueueWorld::CheckTimeout(const Flow& flow, Instant until) {
-  const Instant now = world_.now();
-  if (now < until) Report(flow, "times out too early");
-  // One that comes back after a failed attempt may have no time left.
-  const Duration late = now - std::max(until, flow.since);
-  if (late > kWheelSlack + options_.wake_max) {
-    Report(
-        absl::StrCat("request ", flow.number, " times out ", late / milliseconds(1), " ms late"));
-  }
-}
-
-void QueueWorld::CheckStep() {
-  CheckCounts();
-  CheckStuck();
-  for (Flow* flow : active_) {
-    if (flow->wait == nullptr || !flow->wait->lease || flow->noted) continue;
-    flow->noted = true;
-    CheckOrder(*flow);
-  }
-}
-
-void QueueWorld::CheckCounts() {
-  uint32_t in_flight = 0;
-  for (const auto& backend : config_->backends) {
-    const uint32_t count = backend->in_flight.load();
-    const uint32_t most = backend->settings.max_connections;
-    if (most > 0 && count > most) Report(absl::StrCat(count, " at a backend that takes ", most));
-    in_flight += count;
-  }
-  uint32_t held = 0;
-  uint32_t waiting = 0;
-  for (const Flow* flow : active_) {
-    const bool waits = flow->wait != nullptr;
-    held += flow->holds || (waits && flow->wait->lease) ? 1 : 0;
-    waiting += waits && !flow->wait->lease ? 1 : 0;
-  }
-  if (held != in_flight)
-    Report(absl::StrCat(in_flight, " counted in flight, but ", held, " hold a place"));
-  if (config_->board == nullptr) return;
-  if (waiting != config_->board->waiting()) {
-    Report(absl::StrCat(config_->board->waiting(), " counted waiting, but ", waiting, " wait"));
-  }
-  if (waiting > config_->settings.queue.size) Report(absl::StrCat(waiting, " wait"));
-}
-
-// No place is free for longer than a wake takes while somebody waits who could use it.
-void QueueWorld::CheckStuck() {
-  bool stuck = false;
-  for (size_t i = 0; i < config_->backends.size() && !stuck; ++i) {
-    if (!HasRoom(i)) continue;
-    for (const Flow* flow : active_) stuck |= IsWaiting(*flow) && MayUse(*flow, i);
-  }
-  if (!stuck) {
-    stuck_since_ = kNever;
-  } else if (stuck_since_ == kNever) {
-    stuck_since_ = world_.now();
-  } else if (world_.now() - stuck_since_ > 3 * options_.wake_max) {
-    Report("a wake-up was lost: a request waits for a place that is free");
-    stuck_since_ = kNever;
-  }
-}
-
-// Whether it was the turn of a request that just got its place.
-void QueueWorld::CheckOrder(const Flow& served) {
-  const size_t backend = IndexOf(*served.wait->lease.backend());
-  for (const Flow* other : active_) {
-    if (other == &served || !IsWaiting(*other) || !MayUse(*other, backend)) continue;
-    if (&other->worker == &served.worker) {
-      if (other->entered < served.entered) {
-        Report(absl::StrCat("request ", served.number, " overtakes ", other->number,
-                            " on its worker"));
-      }
-      // Over workers only where nobody passes a place on because it is of no use to him.
-    } else if (!any_faults_ && other->since + options_.wake_max < served.since) {
-      Report(absl::StrCat("request ", served.number, " overtakes ", other->number,
-                          " of another worker"));
-    }
-  }
-}
-
-void QueueWorld::CheckEnd() {
-  for (const auto& backend : config_->backends) {
-    if (backend->in_flight.load() != 0) Report("a place was not given back");
-  }
-  if (config_->board == nullptr) return;
-  if (config_->board->waiting() != 0) Report("somebody is counted waiting for ever");
-  if (config_->board->OldestElsewhere(SIZE_MAX) != kNever)
-    Report("a worker still tells of a waiter");
-}
-
-bool QueueWorld::HasRoom(size_t backend) const {
-  const upstream::BackendShared& shared = *config_->backends[backend];
-  return shared.settings.max_connections == 0 ||
-         shared.in_flight.load() < shared.settings.max_connections;
-}
-
-// Untried, or all were tried and this one did not refuse.
-bool QueueWorld::MayUse(const Flow& flow, size_t backend) const {
-  if (flow.tried == nullptr) return true;
-  const bool backup = config_->settings.backends[backend].backup;
-  const upstream::PickState& state = *flow.tried;
-  if (!(backup ? state.backup : state.primary).Contains(member_[backend])) return true;
-  if ((backup ? state.backup_refused : state.primary_refused).Contains(member_[backend]))
-    return false;
-  return state.primary.count() + state.backup.count() == config_->backends.size();
-}
-
-size_t QueueWorld::IndexOf(const upstream::WorkerBackend& backend) const {
-  for (size_t i = 0; i < config_->backends.size(); ++i) {
-    if (config_->backends[i] == backend.shared) return i;
-  }
-  return SIZE_MAX;
 }
 
 size_t QueueWorld::Count(PlaceEnd end) const {

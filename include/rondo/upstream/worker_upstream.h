@@ -69,6 +69,7 @@ class WorkerUpstream {
   bool done() const {
     return retired_ && users_ == 0 && connections_ == 0 && retired_backends_.empty();
   }
+  bool retired() const { return retired_; }
   // UpstreamRefs.
   size_t users() const { return users_; }
 
