@@ -16,7 +16,7 @@ class FileTest : public testing::Test {
  protected:
   FileTest() {
     std::string pattern = testing::TempDir() + "/rondo_config_XXXXXX";
-    folder_ = mkdtemp(pattern.data());
+    folder_ = std::filesystem::canonical(mkdtemp(pattern.data())).string();
   }
   ~FileTest() override { std::filesystem::remove_all(folder_); }
 
