@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "proxy/exchange.h"
+#include "rondo/metrics/backend_cell.h"
 
 namespace rondo::proxy {
 namespace {
@@ -89,7 +90,9 @@ rt::Task<Exchange::Placed> Exchange::WaitForPlace() {
   upstream::QueueWait wait(*upstream_);
   const int32_t result = co_await upstream_->Wait(wait, pick_key_, picks_, client_.token);
   waiting_in_queue_ = false;
-  queue_time_ += worker_.loop().Now() - began;
+  const Duration waited = worker_.loop().Now() - began;
+  queue_time_ += waited;
+  if (result != -ENOSPC) traffic_->queue_wait.Observe(waited);
   if (result == 0) {
     lease_ = std::move(wait.lease);
     // The deadline of the queue, or the end of the client's direction, came too late to matter: it has a place.
@@ -130,6 +133,8 @@ void Exchange::FailFromQueue() {
 void Exchange::TakeConnection() {
   upstream::WorkerBackend& backend = *lease_.backend();
   tried_ = upstream::BackendRef(backend);
+  backend.cell().requests.Add();
+  if (previous_failure_) traffic_->retries.Add(previous_failure_.reason);
   attempt_bytes_ = 0;
   status_ = interims_ = 0;
   relayed_bytes_ = 0;
@@ -281,7 +286,7 @@ rt::Task<Exchange::HeadProgress> Exchange::PassInterims() {
       client_sender_.WatchProgress(&client_.deadline, idle);
       client_.deadline.Set(worker_.loop().Now() + idle);
       const int32_t result = co_await client_sender_.Send(client_.token);
-      sent_bytes_ += client_sender_.sent();
+      CountSent();
       if (result < 0) {
         FailToClient(result);
         if (client_sender_.sent() > 0) failure_.status = 0;  // nothing can follow half a head

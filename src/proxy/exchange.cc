@@ -36,6 +36,7 @@ rt::Task<After> Exchange::Run() {
   // Without a failure to tell the client went away before its head was whole: nobody to answer.
   if (head == HeadState::kNone && !failure_) co_return After::kClose;
   client_.PinVersion();
+  traffic_ = &worker_.traffic_table().Of(client_.slot(), client_.listener().settings.name);
   const bool forward = head == HeadState::kComplete && Route();
   if (failure_) {
     co_await ReplyFailure();
@@ -97,7 +98,7 @@ void Exchange::TakeInitialBody() {
     return;
   }
   initial_body_ = std::string_view(step.data, step.size);
-  received_bytes_ = step.size;
+  CountReceived(step.size);
   input_consumed_ = step.consumed;
   if (step.done) upload_ = Upload::kDone;
   if (body_max_ > 0 && received_bytes_ > body_max_ && !failure_) {
@@ -149,8 +150,9 @@ bool Exchange::DecideRetry(const Failure& failure) {
   return true;
 }
 
-// What becomes of the connection, now that all is over; writes the log.
+// What becomes of the connection, now that all is over; counts it and writes the log.
 After Exchange::Finish() {
+  CountEnd();
   if (tunnelled_) return After::kTunnel;
   Account();
   if (!response_began_) return After::kClose;
@@ -258,6 +260,8 @@ void Exchange::ResetForNext() {
   route_ = nullptr;
   action_ = nullptr;
   upstream_ = nullptr;
+  traffic_ = nullptr;
+  method_ = metrics::Method::kOther;
   config_ = nullptr;
   pick_key_ = upstream::PickKey();
   total_until_ = queue_until_ = kNever;

@@ -124,7 +124,7 @@ class Exchange {
   void Fail(int status, const char* reason, Stage stage);
   void FailConnect(int error);
   // What came of it, to the one who counts its backend's failures.
-  void Report(upstream::Outcome outcome) { upstream_->Report(*lease_.backend(), outcome); }
+  void Report(upstream::Outcome outcome);
   void ReportIfTimeout(Stage stage, upstream::Outcome outcome) {
     if (failure_.status == 504 && failure_.stage == stage) Report(outcome);
   }
@@ -155,6 +155,12 @@ class Exchange {
   void AddResponsePiece(bool head_pending, std::string_view data);
   void ReleaseBackend();
   rt::Task<> BeginTunnel();
+
+  // -- counting.cc: for the metrics --
+  void CountReceived(uint64_t bytes);
+  void CountSent();
+  void CountHead(int status);
+  void CountEnd();
 
   ClientConnection& client_;
   Worker& worker_;
@@ -237,6 +243,10 @@ class Exchange {
   char response_chunk_[http::kChunkHeadMax];
   uint64_t sent_bytes_ = 0;
   uint64_t relayed_bytes_ = 0;
+
+  // Where it is counted; from PinVersion on.
+  metrics::TrafficCell* traffic_ = nullptr;
+  metrics::Method method_ = metrics::Method::kOther;
 
   // For the log, but sent_at_ for the balance.
   Instant began_{};

@@ -70,7 +70,7 @@ rt::Task<> Exchange::UploadBody() {
       bytes = buffer.data();
     }
     const http::BodyDecoder::Step step = request_body_.Decode(bytes, static_cast<size_t>(received));
-    received_bytes_ += step.size;
+    CountReceived(step.size);
     if (step.refusal || (body_max_ > 0 && received_bytes_ > body_max_)) {
       upload_refusal_ = step.refusal ? step.refusal : http::Refusal{413, "body_too_large"};
       EndUpload(Upload::kRefused);
@@ -205,6 +205,7 @@ bool Exchange::PrepareResponse() {
   const http::ResponseHead& head = worker_.response_head;
   const config::Retries& retries = config_->settings.retries;
   const bool asks_for_retry = retries.on.Status(head.status);
+  CountHead(head.status);
   Report(asks_for_retry ? upstream::Outcome::kStatus : upstream::Outcome::kSuccess);
   if (asks_for_retry) {
     Failure failure{head.status, "backend_status", Stage::kResponse};
@@ -279,7 +280,7 @@ bool Exchange::TakePiece(char* bytes, size_t size, bool with_head) {
 }
 
 void Exchange::ResponsePieceSent(int32_t result) {
-  sent_bytes_ += client_sender_.sent();
+  CountSent();
   if (result < 0) FailToClient(result);
 }
 
@@ -416,7 +417,7 @@ rt::Task<> Exchange::BeginTunnel() {
   client_sender_.Add(response_block_.data(), response_block_.size());
   response_began_ = true;
   const int32_t sent = co_await client_sender_.Send(client_.token);
-  sent_bytes_ += client_sender_.sent();
+  CountSent();
   if (sent < 0) {
     FailToClient(sent);
     co_return;
@@ -443,6 +444,7 @@ rt::Task<> Exchange::BeginTunnel() {
   parts.idle = config_->settings.timeouts.tunnel;
   parts.websocket = websocket;
   parts.log = MakeTunnelLog();
+  parts.traffic = traffic_;
   Tunnel::Start(worker_, std::move(parts));
   tunnelled_ = true;
   response_whole_ = true;

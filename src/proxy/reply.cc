@@ -75,7 +75,7 @@ rt::Task<> Exchange::SendReply(std::string_view body) {
   client_sender_.Add(body.data(), body.size());
   response_began_ = true;
   const int32_t sent = co_await client_sender_.Send(client_.token);
-  sent_bytes_ += client_sender_.sent();
+  CountSent();
   client_.deadline.Clear();
   response_whole_ = sent == 0;
 }

@@ -11,6 +11,7 @@ namespace rondo::proxy {
 // it is not served; false without where the route answers itself.
 bool Exchange::Route() {
   const http::RequestHead& head = worker_.request_head;
+  method_ = metrics::MethodOf(head.method);
   minor_version_ = head.minor_version;
   keep_alive_ = head.keep_alive;
   is_head_ = head.is_head;
@@ -83,6 +84,7 @@ void Exchange::ChooseUpstream() {
   upstream_ = &client_.upstream(index);
   config_ = client_.snapshot().upstreams[index].get();
   const config::Upstream& settings = config_->settings;
+  traffic_ = &worker_.traffic_table().Of(client_.slot(), client_.listener().settings.name, index, settings.name);
   switch (settings.balance) {
     case balance::PolicyKind::kIpHash:
       pick_key_.hash = balance::AddressKey(client_address_);

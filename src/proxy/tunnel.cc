@@ -34,13 +34,16 @@ Tunnel::Tunnel(Worker& worker, TunnelParts& parts)
       timer_(&OnTimer, *this),
       idle_(parts.idle),
       touched_(worker.loop().Now()),
+      traffic_(*parts.traffic),
       log_(parts.log),
       websocket_(parts.websocket) {
   lease_.backend()->shared->tunnels.fetch_add(1, std::memory_order_relaxed);
+  traffic_.connections.Add(1);
 }
 
 Tunnel::~Tunnel() {
   lease_.backend()->shared->tunnels.fetch_sub(1, std::memory_order_relaxed);
+  traffic_.connections.Add(-1);
   worker_.engine().Close(up_.receive.fd);
   worker_.engine().Close(down_.receive.fd);
 }
@@ -52,8 +55,14 @@ void Tunnel::Begin(Direction& direction, Input input) {
   }
   direction.early = Block(worker_.frames(), input.size());
   std::memcpy(direction.early.data(), input.data(), input.size());
+  Count(direction, input.size());
   if (websocket_) direction.cursor.Advance(input.view());
   Send(direction, direction.early.data(), input.size());
+}
+
+void Tunnel::Count(Direction& direction, size_t bytes) {
+  direction.bytes += bytes;
+  (&direction == &up_ ? traffic_.received_bytes : traffic_.sent_bytes).Add(bytes);
 }
 
 void Tunnel::Receive(Direction& direction) { worker_.engine().Submit(direction.receive); }
@@ -79,7 +88,7 @@ void Tunnel::OnReceived(io::Op& op) {
   tunnel.Touch();
   direction.piece = std::move(op.buffer);
   size_t size = static_cast<size_t>(op.result);
-  direction.bytes += size;
+  tunnel.Count(direction, size);
   if (tunnel.websocket_) size = tunnel.Follow(direction, {direction.piece.data(), size});
   if (tunnel.cut_) {
     direction.piece.Reset();

@@ -40,6 +40,7 @@ struct TunnelParts {
   Input from_backend;
   Duration idle;       // between bytes, in either direction
   bool websocket = false;
+  metrics::TrafficCell* traffic = nullptr;  // where it is counted
   TunnelLog* log = nullptr;  // from the worker's freelist; null: nothing is logged
 };
 
@@ -96,6 +97,7 @@ class Tunnel : public ListHook<> {
   static void OnSent(io::Op& op);
   static void OnTimer(io::Timer& timer);
   void Receive(Direction& direction);
+  void Count(Direction& direction, size_t bytes);
   void Send(Direction& direction, char* data, size_t size);
   void PieceSent(Direction& direction);
   void EndDirection(Direction& direction);
@@ -130,6 +132,7 @@ class Tunnel : public ListHook<> {
   Instant touched_;
   Instant close_at_ = kNever;  // while closing: when it is cut
   Instant leaves_by_ = kNever;
+  metrics::TrafficCell& traffic_;
   TunnelLog* log_;
   const char* reason_ = "";
   bool websocket_;

@@ -123,11 +123,17 @@ void Worker::CheckFinished() {
 void Worker::Accepted(int fd, uint32_t slot) {
   const uint32_t limit = snapshot().config.limits.connections;
   const uint32_t before = counters_.connections.fetch_add(1, std::memory_order_relaxed);
-  if ((limit > 0 && before >= limit) || listeners_->Find(slot) == nullptr) {
+  const upstream::ListenerSnapshot* listener = listeners_->Find(slot);
+  const bool too_many = limit > 0 && before >= limit;
+  if (too_many || listener == nullptr) {
+    if (listener != nullptr) {
+      traffic_table_.Of(slot, listener->settings.name).rejected.Add("connection_limit");
+    }
     counters_.connections.fetch_sub(1, std::memory_order_relaxed);
     engine_.Close(fd);
     return;
   }
+  traffic_table_.Of(slot, listener->settings.name).connections.Add(1);
   void* memory = frames().Allocate(sizeof(ClientConnection));
   auto* client = new (memory) ClientConnection(*this, fd, slot);
   clients_.PushBack(*client);
@@ -146,6 +152,7 @@ void Worker::Closed(ClientConnection& connection) {
 void Worker::HandedOver(ClientConnection& connection) {
   connection.Unlink();
   listeners_->DiscountConnection(connection.slot());
+  traffic_table_.Known(connection.slot()).connections.Add(-1);
   --client_count_;
   connection.~ClientConnection();
   frames().Free(&connection, sizeof(ClientConnection));

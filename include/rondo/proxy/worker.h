@@ -11,6 +11,7 @@
 
 #include "rondo/base/rng.h"
 #include "rondo/http/h1_parser.h"
+#include "rondo/metrics/traffic_table.h"
 #include "rondo/proxy/access_log.h"
 #include "rondo/route/normalise.h"
 #include "rondo/rt/task.h"
@@ -103,6 +104,10 @@ class Worker {
   // Drained: no connection, tunnel or op is left, and the access log is handed over.
   bool finished() const { return finished_; }
 
+  // Any thread, as long as the worker stays: what it has counted.
+  const metrics::TrafficCells& traffic() const { return traffic_table_.cells(); }
+  const metrics::Minute& minute() const { return minute_; }
+
   // -- for the worker's own parts --
   rt::Loop& loop() { return loop_; }
   io::Engine& engine() { return engine_; }
@@ -112,6 +117,12 @@ class Worker {
   Versions& versions() { return *versions_; }
   Listeners& listeners() { return *listeners_; }
   AccessLog& access_log() { return access_log_; }
+  metrics::TrafficTable& traffic_table() { return traffic_table_; }
+  // A request is over that was answered.
+  void CountAnswer(metrics::TrafficCell& cell, metrics::Method method, int status, Instant began) {
+    const Instant now = loop_.Now();
+    metrics::CountAnswer(cell, minute_, method, status, now - began, now);
+  }
   Rng& rng() { return rng_; }
   rt::Scope& scope() { return scope_; }
   bool draining() const { return phase_ != Phase::kServing; }
@@ -174,6 +185,8 @@ class Worker {
   std::unique_ptr<Versions> versions_;
   std::unique_ptr<Listeners> listeners_;
   AccessLog access_log_;
+  metrics::TrafficTable traffic_table_;
+  metrics::Minute minute_;
   rt::Scope scope_;
   IntrusiveList<ClientConnection> clients_;
   IntrusiveList<Tunnel> tunnels_;
