@@ -1,7 +1,9 @@
 // The command line: parsing of arguments and nothing else.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "app/ctl_command.h"
@@ -32,6 +34,15 @@ void PrintErrors(const std::string& file, const std::vector<rondo::config::Error
   }
 }
 
+// What the admin API is sent is read as a file of this name too, and relative paths in it start from its folder: one
+// that were relative itself would be put in front of them again each time they are written and read back.
+std::string Absolute(const std::string& file) {
+  if (file.empty()) return file;
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::absolute(file, error);
+  return error ? file : whole.string();
+}
+
 int Run(const RunArguments& arguments) {
   const bool quick = arguments.file.empty();
   if (quick && (arguments.quick.listen.empty() || arguments.quick.backends.empty())) {
@@ -49,7 +60,8 @@ int Run(const RunArguments& arguments) {
     PrintErrors(quick ? "rondo run" : arguments.file, loaded.errors);
     return quick ? kUsage : kFailed;
   }
-  return rondo::control::RunServer(*loaded.config, {arguments.file, rondo::app::Version(), rondo::app::Commit()});
+  return rondo::control::RunServer(*loaded.config,
+                                   {Absolute(arguments.file), rondo::app::Version(), rondo::app::Commit()});
 }
 
 int Check(const std::string& file) {
