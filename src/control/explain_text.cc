@@ -119,6 +119,20 @@ std::string StateText(const std::optional<BackendNow>& now) {
   return words + (now->eligible ? ", takes requests" : ", takes no new requests");
 }
 
+std::string SourceText(const config::BackendSource& source) {
+  switch (source.kind) {
+    case config::BackendSource::Kind::kName:
+      return "one address of " + source.id;
+    case config::BackendSource::Kind::kDns:
+      return "each address of " + source.name + ", port " + Number(source.port);
+    case config::BackendSource::Kind::kSrv:
+      return "the SRV records of " + source.name;
+    case config::BackendSource::Kind::kFile:
+      return "the file " + source.path;
+  }
+  return {};
+}
+
 void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice,
                    const BackendsNow& now, Text& text) {
   const config::Upstream& upstream = *choice.upstream;
@@ -143,6 +157,12 @@ void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice
     if (backend.backup) words += ", backup: only while no other is available";
     if (now != nullptr) words += StateText(now(upstream.name, backend.id));
     text.Pair("backend", words);
+  }
+  for (const config::BackendSource& source : upstream.sources) {
+    text.Pair("source", SourceText(source));
+  }
+  if (upstream.backends.empty() && upstream.sources.empty()) {
+    text.Pair("backend", "none yet: the admin API adds them");
   }
 }
 
