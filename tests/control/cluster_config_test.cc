@@ -1,0 +1,364 @@
+// Whole configurations, sources of backends and health, as the cluster brings them together.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "cluster_world.h"
+
+namespace rondo::control {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::string File(std::string_view api, std::string_view more = "") {
+  return "listeners:\n  web: {listen: [127.0.0.1:8080], routes: [{upstream: api}]}\nupstreams:\n  api: " +
+         std::string(api) + "\n" + std::string(more);
+}
+
+class ClusterConfigTest : public ::testing::Test {
+ protected:
+  void Begin(const std::string& file) {
+    machine_.WriteFile(file);
+    process_.reset();
+    process_ = std::make_unique<ClusterProcess>(machine_);
+  }
+  void Restart() {
+    process_.reset();
+    machine_.disk.Restart(FakeDisk::Loss::kLosesUnsynced);
+    process_ = std::make_unique<ClusterProcess>(machine_);
+  }
+  Result ReloadWith(const std::string& file) {
+    machine_.WriteFile(file);
+    return cluster().Reload();
+  }
+  ClusterProcess& process() { return *process_; }
+  Cluster& cluster() { return **process_; }
+  static config::Backend At(std::string_view address, uint32_t weight = 1, std::string id = "") {
+    return ClusterProcess::At(address, weight, std::move(id));
+  }
+  static void Expect(const Result& result, int status, std::string_view code) {
+    EXPECT_EQ(result.status, status) << result.code << ": " << result.message;
+    EXPECT_EQ(result.code, code) << result.message;
+  }
+  std::vector<std::string> EventsNow() { return process().NewEvents(); }
+
+  Machine machine_;
+  std::unique_ptr<ClusterProcess> process_;
+};
+
+TEST_F(ClusterConfigTest, AReloadTakesOverWhatChangedAndKeepsWhatIsKept) {
+  Begin(File("{backends: [10.0.0.1:80, 10.0.0.2:80]}", "  two: {backends: [10.1.0.1:80]}"));
+  const uint64_t kept = process().Find("10.0.0.2:80")->serial();
+  cluster().AddBackend("api", At("10.0.0.9:80"));
+  Expect(ReloadWith(File("{backends: [{address: 10.0.0.2:80, weight: 5}, 10.0.0.3:80]}",
+                         "  three: {backends: [10.2.0.1:80]}")),
+         200, "ok");
+  process().Pass(milliseconds(5));
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.2:80=5,up", "10.0.0.3:80=1,up", "10.0.0.9:80=1,up"));
+  EXPECT_EQ(process().Find("10.0.0.2:80")->serial(), kept);
+  EXPECT_EQ(cluster().FindUpstream("two"), nullptr);
+  EXPECT_THAT(process().List("three"), ElementsAre("10.2.0.1:80=1,up"));
+  EXPECT_EQ(cluster().reloads_ok(), 1u);
+  EXPECT_EQ(process().links.committed, 1);
+}
+
+TEST_F(ClusterConfigTest, AReloadIsWholeOrNothing) {
+  Begin(File("{backends: [10.0.0.1:80]}"));
+  const auto snapshot = process().publisher().current();
+  const struct {
+    std::string file;
+    int status;
+    std::string code;
+    std::string says;
+  } cases[] = {
+      {"upstreams: [", 400, "invalid", ":1:"},
+      {File("{backends: [10.0.0.2:80], balanze: x}"), 400, "invalid", "balance"},
+      {"process: {workers: 7}\n" + File("{backends: [10.0.0.2:80]}"), 409, "needs_restart", "process.workers"},
+      {"admin: {listen: off}\n" + File("{backends: [10.0.0.2:80]}"), 409, "needs_restart", "admin.listen"},
+  };
+  for (const auto& each : cases) {
+    const Result result = ReloadWith(each.file);
+    Expect(result, each.status, each.code);
+    EXPECT_THAT(result.message, HasSubstr(each.says));
+  }
+  process().links.prepare = absl::UnavailableError("listener web: cannot listen on 127.0.0.1:8081");
+  Expect(ReloadWith(File("{backends: [10.0.0.2:80]}")), 409, "cannot_apply");
+  EXPECT_EQ(process().publisher().current(), snapshot);
+  EXPECT_EQ(cluster().revision(), 1u);
+  EXPECT_EQ(cluster().reloads_failed(), 5u);
+  EXPECT_EQ(process().links.committed, 0);
+  EXPECT_THAT(EventsNow(), ElementsAre("reload", "reload", "reload", "reload", "reload"));
+}
+
+TEST_F(ClusterConfigTest, EntriesEndWithWhatTheyAreAbout) {
+  Begin(File("{backends: [10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80]}", "  two: {backends: [10.1.0.1:80]}"));
+  BackendPatch patch;
+  patch.weight = 7;
+  cluster().PatchBackend("api", "10.0.0.1:80", patch);
+  cluster().RemoveBackend("api", "10.0.0.2:80");
+  cluster().PatchBackend("two", "10.1.0.1:80", patch);
+  EventsNow();
+  Expect(ReloadWith(File("{backends: [10.0.0.3:80]}")), 200, "ok");
+  const std::vector<std::string> names = EventsNow();
+  EXPECT_EQ(std::ranges::count(names, "overlay_ended"), 3);
+  EXPECT_TRUE(cluster().overlay().empty());
+  // They are over, also when the backend comes back.
+  Expect(ReloadWith(File("{backends: [10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80]}")), 200, "ok");
+  process().Pass(milliseconds(5));
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.0.0.2:80=1,up", "10.0.0.3:80=1,up"));
+}
+
+TEST_F(ClusterConfigTest, WhatTheFileTakesOverNeedsNoEntryAnyMore) {
+  Begin(File("{backends: [10.0.0.1:80]}"));
+  config::Upstream made;
+  made.name = "made";
+  made.backends = {At("10.3.0.1:80")};
+  cluster().PutUpstream(made);
+  cluster().AddBackend("api", At("10.0.0.2:80", 4));
+  cluster().AddBackend("made", At("10.3.0.2:80"));
+  Expect(ReloadWith(File("{backends: [10.0.0.1:80, {address: 10.0.0.2:80, weight: 4}]}",
+                         "  made: {backends: [10.3.0.2:80, 10.3.0.1:80]}")),
+         200, "ok");
+  EXPECT_TRUE(cluster().overlay().empty());
+  process().Pass(milliseconds(5));
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.0.0.2:80=4,up"));
+  EXPECT_EQ(process().Find("10.0.0.2:80")->origin, Origin::kConfig);
+  // The API's settings stay where the file only has the backend.
+  cluster().AddBackend("api", At("10.0.0.5:80", 6));
+  Expect(ReloadWith(File("{backends: [10.0.0.1:80, 10.0.0.5:80]}", "  made: {backends: [10.3.0.1:80]}")), 200, "ok");
+  EXPECT_EQ(process().Find("10.0.0.5:80")->settings.weight, 6u);
+  EXPECT_TRUE(process().Find("10.0.0.5:80")->changed);
+}
+
+TEST_F(ClusterConfigTest, AConflictFailsTheReloadByName) {
+  Begin(File("{backends: [10.0.0.1:80]}", "  two: {backends: []}"));
+  cluster().AddBackend("api", At("10.0.0.2:80", 1, "b"));
+  config::Upstream made;
+  made.name = "made";
+  cluster().PutUpstream(made);
+  cluster().DeleteUpstream("two");
+  Result result = ReloadWith(File("{backends: [10.0.0.1:80, {address: 10.0.0.3:80, id: b}]}"));
+  Expect(result, 409, "conflict");
+  EXPECT_THAT(result.message, HasSubstr("upstream api, backend b: it is at 10.0.0.3:80 in the file"));
+  result = ReloadWith(File("{backends: [10.0.0.1:80]}", "  made: {backends: [10.0.0.4:80]}"));
+  Expect(result, 409, "conflict");
+  EXPECT_THAT(result.message, HasSubstr("upstream made: it is in the file"));
+  result = ReloadWith(
+      "listeners:\n  web: {listen: [127.0.0.1:8080], routes: [{upstream: two}]}\n"
+      "upstreams: {api: {backends: [10.0.0.1:80]}, two: {backends: []}}\n");
+  Expect(result, 409, "conflict");
+  EXPECT_THAT(result.message, HasSubstr("upstream two: a route names it"));
+  // The same while nobody served: the file is right, and it is said.
+  machine_.WriteFile(File("{backends: [10.0.0.1:80, {address: 10.0.0.3:80, id: b}]}", "  two: {backends: []}"));
+  Restart();
+  EXPECT_EQ(process().Find("b")->settings.address.ToString(), "10.0.0.3:80");
+  EXPECT_EQ(cluster().FindUpstream("two"), nullptr);  // what does not contradict stays
+  EXPECT_NE(cluster().FindUpstream("made"), nullptr);
+}
+
+TEST_F(ClusterConfigTest, APutConfigurationStaysUntilTheFileIsAnother) {
+  Begin(File("{backends: [10.0.0.1:80]}"));
+  Expect(cluster().CheckConfig("upstreams: 3"), 400, "invalid");
+  const std::string next = File("{backends: [10.0.0.7:80]}");
+  Expect(cluster().CheckConfig(next), 200, "ok");
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up"));
+  Expect(cluster().PutConfig(next), 200, "ok");
+  process().Pass(milliseconds(5));
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.7:80=1,up"));
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.7:80=1,up"));
+  machine_.WriteFile(File("{backends: [10.0.0.2:80]}"));
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.2:80=1,up"));
+  Expect(cluster().PutConfig(next), 200, "ok");
+  Expect(cluster().Reload(), 200, "ok");
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.2:80=1,up"));
+}
+
+TEST_F(ClusterConfigTest, AnExportedConfigurationSaysTheSame) {
+  Begin(File("{backends: [10.0.0.1:80, 10.0.0.2:80]}"));
+  cluster().AddBackend("api", At("10.0.0.3:80", 2, "three"));
+  cluster().RemoveBackend("api", "10.0.0.1:80");
+  const config::Config exported = cluster().Exported();
+  ASSERT_EQ(exported.upstreams.size(), 1u);
+  ASSERT_EQ(exported.upstreams[0].backends.size(), 2u);
+  EXPECT_EQ(exported.upstreams[0].backends[1].id, "three");
+}
+
+// -- sources --
+
+constexpr std::string_view kDnsApi = "{backends: [10.0.0.1:80, {dns: svc, port: 80}], drain_timeout: 5s}";
+
+TEST_F(ClusterConfigTest, BackendsOfASourceComeAndGo) {
+  Begin(File(kDnsApi));
+  EXPECT_TRUE(cluster().FindUpstream("api")->expecting);
+  EXPECT_TRUE(cluster().FindUpstream("api")->shared->expecting.load());
+  cluster().OnAddresses("api", 0, {At("10.9.0.1:80"), At("10.9.0.2:80"), At("10.0.0.1:80")});
+  EXPECT_FALSE(cluster().FindUpstream("api")->shared->expecting.load());
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.9.0.1:80=1,up", "10.9.0.2:80=1,up"));
+  EXPECT_EQ(process().Find("10.9.0.1:80")->origin, Origin::kDns);
+  EXPECT_EQ(process().Find("10.0.0.1:80")->origin, Origin::kConfig);
+  EXPECT_EQ(cluster().revision(), 1u);  // DNS is no change of the configuration
+
+  Expect(cluster().RemoveBackend("api", "10.9.0.1:80"), 409, "discovered");
+  Expect(cluster().PutBackends("api", {At("10.0.0.1:80")}), 409, "discovered");
+  Expect(cluster().AddBackend("api", At("10.9.0.7:80", 1, "10.9.0.1:80")), 409, "conflict");
+  Expect(cluster().PutBackends("api", {At("10.0.0.1:80"), At("10.9.0.1:80", 4), At("10.9.0.2:80")}), 200, "ok");
+  EXPECT_EQ(process().Find("10.9.0.1:80")->settings.weight, 4u);
+  EXPECT_EQ(process().Find("10.9.0.1:80")->origin, Origin::kDns);
+
+  process().Find("10.9.0.1:80")->shared->in_flight = 1;
+  EventsNow();
+  cluster().OnAddresses("api", 0, {At("10.9.0.2:80")});
+  EXPECT_EQ(process().Find("10.9.0.1:80")->machine.state(), health::State::kDraining);
+  EXPECT_EQ(process().Find("10.9.0.1:80")->machine.actor(), health::Actor::kDns);
+  EXPECT_THAT(EventsNow(), Contains("overlay_ended"));
+  process().Pass(seconds(6));
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.9.0.2:80=1,up"));
+}
+
+TEST_F(ClusterConfigTest, EntriesWaitForASourceThatHasNotAnsweredYet) {
+  Begin(File(kDnsApi));
+  cluster().OnAddresses("api", 0, {At("10.9.0.1:80")});
+  BackendPatch patch;
+  patch.state = config::WantedState::kMaintenance;
+  Expect(cluster().PatchBackend("api", "10.9.0.1:80", patch), 200, "ok");
+  Restart();
+  EXPECT_FALSE(cluster().overlay().empty());
+  cluster().OnDiscoveryProblem("api", 0, "timeout");
+  EXPECT_FALSE(cluster().FindUpstream("api")->expecting);
+  EXPECT_FALSE(cluster().overlay().empty());
+  cluster().OnAddresses("api", 0, {At("10.9.0.1:80")});
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.9.0.1:80=1,maintenance"));
+}
+
+TEST_F(ClusterConfigTest, AnswersFollowTheirSourcesOverAReload) {
+  Begin(File("{backends: [{dns: one, port: 80}, {dns: two, port: 80}]}"));
+  process().links.answers["one"] = {At("10.9.0.1:80")};
+  process().links.answers["two"] = {At("10.9.0.2:80")};
+  cluster().OnAddresses("api", 0, {At("10.9.0.1:80")});
+  cluster().OnAddresses("api", 1, {At("10.9.0.2:80")});
+  const uint64_t serial = process().Find("10.9.0.2:80")->serial();
+  EventsNow();
+  Expect(ReloadWith(File("{backends: [{dns: two, port: 80}, {dns: new, port: 80}]}")), 200, "ok");
+  process().Pass(milliseconds(5));
+  EXPECT_THAT(process().List(), ElementsAre("10.9.0.2:80=1,up"));
+  EXPECT_EQ(process().Find("10.9.0.2:80")->serial(), serial);
+  EXPECT_TRUE(cluster().FindUpstream("api")->expecting);
+  for (const std::string& name : EventsNow()) EXPECT_NE(name, "backend_added");
+}
+
+TEST_F(ClusterConfigTest, ANameAtAnotherAddressIsAnotherBackend) {
+  Begin(File("{backends: [\"svc:80\"], drain_timeout: 5s}"));
+  cluster().OnAddresses("api", 0, {At("10.9.0.1:80", 1, "svc:80")});
+  process().Find("svc:80")->shared->in_flight = 1;
+  cluster().OnAddresses("api", 0, {At("10.9.0.2:80", 1, "svc:80")});
+  EXPECT_THAT(process().List(), ElementsAre("svc:80=1,up", "svc:80@10.9.0.1:80=1,draining"));
+  process().Pass(seconds(6));
+  EXPECT_THAT(process().List(), ElementsAre("svc:80=1,up"));
+}
+
+// -- health --
+
+constexpr std::string_view kChecked =
+    "{health_check: {unhealthy_threshold: 2, healthy_threshold: 2}, passive_health: {max_fails: 3, fail_timeout: 10s}, "
+    "backends: [10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80, 10.0.0.4:80]}";
+
+TEST_F(ClusterConfigTest, ANewBackendIsCheckedBeforeItIsUp) {
+  Begin(File(kChecked));
+  EXPECT_EQ(process().links.watched.size(), 4u);
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kChecking);
+  const auto& shared = *process().Find("10.0.0.1:80")->shared;
+  EXPECT_EQ(shared.state.load(), health::State::kChecking);
+  const uint64_t generation = cluster().FindUpstream("api")->shared->generation.load();
+  process().Check("10.0.0.1:80", true);
+  EXPECT_EQ(shared.state.load(), health::State::kUp);
+  EXPECT_GT(cluster().FindUpstream("api")->shared->generation.load(), generation);
+  EventsNow();
+  process().Check("10.0.0.1:80", false);
+  process().Check("10.0.0.1:80", false);
+  EXPECT_EQ(shared.state.load(), health::State::kDown);
+  EXPECT_THAT(EventsNow(), ElementsAre("health", "backend_state"));
+}
+
+TEST_F(ClusterConfigTest, WarmUpIsAskedForOnceTheCheckHasPassed) {
+  Begin(File("{health_check: {}, warm_up: {}, backends: [10.0.0.1:80]}"));
+  EXPECT_THAT(process().links.warming, IsEmpty());
+  process().Check("10.0.0.1:80", true);
+  const uint64_t serial = process().Find("10.0.0.1:80")->serial();
+  EXPECT_THAT(process().links.warming, ElementsAre(serial));
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kWarming);
+  cluster().OnWarmedUp(serial);
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kUp);
+}
+
+TEST_F(ClusterConfigTest, WorkersReportsEjectWithinBounds) {
+  Begin(File(kChecked));
+  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"}) process().Check(id, true);
+  const auto report = [&](const char* id, uint32_t bits, upstream::Outcome outcome) {
+    auto& shared = *process().Find(id)->shared;
+    shared.last_failure = outcome;
+    shared.reports.fetch_or(bits);
+    cluster().FindUpstream("api")->shared->CallControl();
+    cluster().Poll();
+  };
+  report("10.0.0.1:80", upstream::kSuspect, upstream::Outcome::kRefused);
+  EXPECT_THAT(process().links.checked_now, ElementsAre(process().Find("10.0.0.1:80")->serial()));
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kUp);
+  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"}) {
+    report(id, upstream::kEjectAnswers, upstream::Outcome::kBadAnswer);
+  }
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kEjected);
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.reason(), "passive: 3 failures, last bad_response");
+  EXPECT_EQ(process().Find("10.0.0.2:80")->machine.state(), health::State::kEjected);
+  EXPECT_EQ(process().Find("10.0.0.3:80")->machine.state(), health::State::kUp);  // half is out
+  report("10.0.0.3:80", upstream::kEjectRefused, upstream::Outcome::kRefused);
+  EXPECT_EQ(process().Find("10.0.0.3:80")->machine.state(), health::State::kEjected);
+  report("10.0.0.4:80", upstream::kEjectRefused, upstream::Outcome::kRefused);
+  EXPECT_EQ(process().Find("10.0.0.4:80")->machine.state(), health::State::kUp);  // the last stays
+  process().Pass(seconds(10) + milliseconds(10));
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kUp);
+  EXPECT_EQ(process().Find("10.0.0.3:80")->machine.state(), health::State::kUp);
+}
+
+TEST_F(ClusterConfigTest, AReloadKeepsStatesAndAdaptsTheRules) {
+  Begin(File(kChecked));
+  process().Check("10.0.0.1:80", true);
+  for (int i = 0; i < 2; ++i) process().Check("10.0.0.2:80", false);
+  Expect(ReloadWith(File("{health_check: {interval: 1s}, backends: [10.0.0.1:80, 10.0.0.2:80]}")), 200, "ok");
+  process().Pass(milliseconds(5));
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.0.0.2:80=1,checking"));
+  EXPECT_EQ(process().links.watched.size(), 2u);
+  Expect(ReloadWith(File("{backends: [10.0.0.1:80, 10.0.0.2:80]}")), 200, "ok");
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.0.0.2:80=1,up"));
+  EXPECT_THAT(process().links.watched, IsEmpty());
+}
+
+TEST_F(ClusterConfigTest, WhatIsHeldIsNotChecked) {
+  Begin(File(kChecked));
+  process().Check("10.0.0.1:80", true);
+  const uint64_t serial = process().Find("10.0.0.1:80")->serial();
+  BackendPatch patch;
+  patch.state = config::WantedState::kMaintenance;
+  cluster().PatchBackend("api", "10.0.0.1:80", patch);
+  EXPECT_TRUE(process().links.paused.contains(serial));
+  patch.state = config::WantedState::kUp;
+  cluster().PatchBackend("api", "10.0.0.1:80", patch);
+  EXPECT_FALSE(process().links.paused.contains(serial));
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kChecking);
+}
+
+TEST_F(ClusterConfigTest, NothingWakesUpWhereNothingHappens) {
+  Begin(File(kChecked));
+  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"}) process().Check(id, true);
+  EXPECT_EQ(cluster().NextPoll(), kNever);
+}
+
+}  // namespace
+}  // namespace rondo::control
