@@ -23,6 +23,7 @@ Lease WorkerUpstream::TryLease(const PickKey& key, PickState* state) {
   if (state == nullptr || AnyLeft(*state)) return Lease();
   // All were tried. Those that failed in another way than refusing may be tried once more.
   state->KeepRefused();
+  if (Lease lease = TrySticky(key, state, Sticky::kAny)) return lease;
   return PickLease(context, state);
 }
 

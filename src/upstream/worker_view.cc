@@ -79,7 +79,9 @@ class WorkerUpstream::ViewBuilder {
 
   void PutInForce() {
     ++of_.view_;
-    of_.coming_ = coming_ || of_.shared().expecting.load(std::memory_order_relaxed);
+    // To an upstream that was removed nothing comes any more, though its successor may expect something.
+    of_.coming_ = !of_.retired_ &&
+                  (coming_ || of_.shared().expecting.load(std::memory_order_relaxed));
     of_.next_step_ = weights_.next_step();
     of_.unlimited_ = false;
     Seat(primaries_, of_.primaries_, of_.primary_policy_);
@@ -159,8 +161,6 @@ void WorkerUpstream::Retire() {
   backends_.clear();
   by_serial_.clear();
   MakeView();
-  coming_ = false;
-  next_step_ = kNever;
   for (auto& each : backends) RetireBackend(*each.release());
   Dismiss();
 }

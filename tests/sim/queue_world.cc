@@ -149,6 +149,9 @@ void QueueWorld::Do(const ControlStep& step) {
       settings.max_connections = step.value;
       if (step.backend < backends_.size()) {
         settings.id = backends_[step.backend]->id;
+        for (const Listed& each : listed_) {
+          if (each.settings.id == settings.id) return;  // it was replaced
+        }
         settings.address = backends_[step.backend]->address;
         listed_.push_back(Listed{step.backend, settings});
       } else {
