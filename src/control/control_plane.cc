@@ -91,7 +91,13 @@ absl::Status ControlPlane::StartWorkers() {
   if (absl::Status started = workers_.Start(std::move(start)); !started.ok()) {
     return absl::Status(started.code(), "cannot start the workers: " + std::string(started.message()));
   }
-  publisher_.Start(workers_.workers());
+  const std::vector<proxy::Worker*> workers = workers_.workers();
+  publisher_.Start(workers);
+  std::vector<WorkerMeters> meters;
+  for (size_t i = 0; i < workers.size(); ++i) {
+    meters.push_back({&workers[i]->traffic(), &workers[i]->minute(), [this, i] { return workers_.CpuTime(i); }});
+  }
+  numbers_.SetWorkers(std::move(meters));
   return absl::OkStatus();
 }
 
