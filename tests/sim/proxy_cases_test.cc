@@ -199,7 +199,7 @@ TEST_F(ProxyCase, AClientThatReadsNothingIsGivenUpAtTheIdleTimeout) {
   request.cut = 1;
   world_->AddClient({&request});
   const RunEnd end = world_->world().RunUntil(
-      [this, &request] { return request.heads_at_backends > 0 && world_->in_flight() == 0; },
+      [this, &request] { return request.heads_at_backends > 0 && world_->control().in_flight() == 0; },
       seconds(30));
   EXPECT_EQ(end.stop, Stop::kPredicate) << end.why;
   EXPECT_LT(world_->world().now() - request.outcome.sent, seconds(5));
