@@ -129,8 +129,17 @@ void Discovery::Refresh(Source& source) {
   if (source.name != nullptr) {
     const Name& name = *source.name;
     source.answered = name.answered;
-    if (name.known) SetKnown(source, BackendsOf(source.settings, *name.known, source.chosen));
-    SetProblem(source, name.problem);
+    std::string problem = name.problem;
+    if (name.known) {
+      std::vector<config::Backend> backends =
+          BackendsOf(source.settings, *name.known, source.chosen);
+      if (backends.empty()) {
+        if (problem.empty()) problem = source.settings.name + ": no record has a port";
+      } else {
+        SetKnown(source, std::move(backends));
+      }
+    }
+    SetProblem(source, problem);
     return;
   }
   if (source.file == nullptr) return;

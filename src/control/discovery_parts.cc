@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "control/source_backends.h"
@@ -111,6 +112,10 @@ void Discovery::File::Watch() {
   if (status.ok()) {
     watched_ = true;
     return;
+  }
+  if (!std::exchange(warned_, true)) {
+    LogWarn(absl::StrCat("discovery: ", path(),
+                         " is read every 5 s, since it cannot be watched: ", status.message()));
   }
   discovery_.loop_.wheel().Arm(*this, discovery_.loop_.Now() + kUnwatched);
 }

@@ -86,6 +86,7 @@ class Discovery::File final : private FileWatch, private io::Timer {
 
   Discovery& discovery_;
   bool watched_ = false;
+  bool warned_ = false;                       // that it is not
   std::optional<Instant> first_change_ = {};  // of those that were not looked at yet
   std::optional<std::string> text_ = {};      // as last read
 };

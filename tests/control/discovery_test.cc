@@ -175,6 +175,24 @@ TEST_F(DiscoveryTest, AServiceSaysPortsWeightsAndBackups) {
   EXPECT_EQ(told.TimesTold("api/0"), 2u);
 }
 
+TEST_F(DiscoveryTest, AServiceWithoutPortsIsNoReasonToDropItsBackends) {
+  const auto at_port = [](uint16_t port) {
+    return ScriptedResolver::Ok({ResolvedRecord{IpAddress::V4(0x0a000001), port, 0, 0, "w.test"}},
+                                seconds(1));
+  };
+  world.resolver->answers["_http._tcp.api.test"] = at_port(80);
+  world.Set({DiscoveryWorld::Service("_http._tcp.api.test")});
+  world.RunFor(seconds(2));
+  world.resolver->answers["_http._tcp.api.test"] = at_port(0);
+  world.RunFor(seconds(2));
+  EXPECT_THAT(told.Now("api/0"), ElementsAre("10.0.0.1:80"));
+  EXPECT_EQ(told.problems["api/0"], "_http._tcp.api.test: no record has a port");
+  world.resolver->answers["_http._tcp.api.test"] = at_port(81);
+  world.RunFor(seconds(2));
+  EXPECT_THAT(told.Now("api/0"), ElementsAre("10.0.0.1:81"));
+  EXPECT_THAT(told.problems, IsEmpty());
+}
+
 TEST_F(DiscoveryTest, TheFamilyThatFailedKeepsItsAddresses) {
   Answer("api.test", {"10.0.0.1", "2001:db8::1"}, seconds(1));
   world.Set({DiscoveryWorld::Dns("api.test")});
