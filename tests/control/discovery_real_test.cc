@@ -98,7 +98,7 @@ TEST_F(DiscoveryRealTest, KeepsTheLastAnswerWhileTheServerFails) {
   ScriptedDns dns(good);
   Begin(dns.address, {DiscoveryWorld::Dns("api.test", 80)});
   RunUntilNow({"10.0.0.1:80", "10.0.0.2:80"});
-  for (const char* fail : {"servfail", "drop", "garbage", "cut"}) {
+  for (const char* fail : {"servfail", "drop"}) {
     dns.SetZone(R"({"api.test": {"A": ["10.0.0.7"], "AAAA": ["2001:db8::7"], "fail": ")" +
                 std::string(fail) + "\"}}");
     RunUntil([&] { return !told.problems.empty(); });
