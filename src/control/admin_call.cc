@@ -1,5 +1,7 @@
 #include "control/admin_call.h"
 
+#include <algorithm>
+
 #include "control/json_writer.h"
 #include "rondo/config/scalar.h"
 #include "rondo/http/field.h"
@@ -52,12 +54,16 @@ AdminReply ErrorReply(int status, std::string_view code, std::string_view messag
 
 AdminReply ErrorsReply(const std::vector<config::Error>& errors) {
   if (errors.empty()) return ErrorReply(400, "invalid", "the body is not valid");
+  // One that names a field says more than one about what is missing because of it.
+  const auto named = std::find_if(errors.begin(), errors.end(),
+                                  [](const config::Error& each) { return !each.field.empty(); });
+  const config::Error& shown = named == errors.end() ? errors.front() : *named;
   AdminReply reply;
   reply.status = 400;
   JsonWriter json(reply.body);
   json.BeginObject();
   json.Key("error").BeginObject();
-  WriteError("invalid", config::FormatFieldError(errors.front()), errors.front().field, json);
+  WriteError("invalid", config::FormatFieldError(shown), shown.field, json);
   json.EndObject();
   if (errors.size() > 1) {
     json.Key("errors").BeginArray();

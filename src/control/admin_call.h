@@ -27,7 +27,7 @@ struct AdminCall {
 
 AdminReply ErrorReply(int status, std::string_view code, std::string_view message,
                       std::string_view field = {});
-// 400 with all errors: the first as `error`, and where there are more, all of them as `errors`.
+// 400 with all errors: the first that names a field as `error`, and where there are more, all as `errors`.
 AdminReply ErrorsReply(const std::vector<config::Error>& errors);
 // The error of a write that was refused.
 AdminReply RefusedReply(const Result& result);

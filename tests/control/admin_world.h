@@ -3,7 +3,7 @@
 #pragma once
 
 #include <algorithm>
-#include <deque>
+#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -37,7 +37,7 @@ upstreams:
     health_check: {path: /health}
     backends: [127.0.0.1:3001, {address: 127.0.0.1:3002, weight: 3}]
   files:
-    backends: [{address: "unix:/run/files.sock", id: files/one}]
+    backends: ["unix:/run/files.sock"]
 )";
 
 // What the cluster asks for is noted and not done.
@@ -143,6 +143,9 @@ class AdminWorld {
   static config::Config Read(std::string_view text) {
     config::LoadResult loaded = config::Parse(
         text, "conf/t.yaml", [](std::string_view) { return std::optional<std::string>(); });
+    for (const config::Error& error : loaded.errors) {
+      std::fprintf(stderr, "%s\n", config::FormatError("conf/t.yaml", error).c_str());
+    }
     RONDO_CHECK(loaded.config.has_value());
     return std::move(*loaded.config);
   }
