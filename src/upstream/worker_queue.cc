@@ -11,31 +11,41 @@ WorkerUpstream::Acquired WorkerUpstream::Acquire(const PickKey& key, PickState* 
   Refresh();
   // New requests do not overtake those that wait, but where nobody else may have the place.
   const bool others_wait = board_.waiting() > 0;
-  *lease = others_wait ? TrySticky(key, state, Sticky::kDrainingOnly) : TryLease(key, state);
+  if (!others_wait) {
+    *lease = TryLease(key, state);
+  } else if (StickyOnly(key) != nullptr) {
+    if (state != nullptr) BeginRound(key, *state);
+    *lease = TrySticky(key, state);
+  }
   if (*lease) return Acquired::kLease;
   return Hopeless(key, state) ? Acquired::kNone : Acquired::kFull;
 }
 
 Lease WorkerUpstream::TryLease(const PickKey& key, PickState* state) {
-  if (Lease lease = TrySticky(key, state, Sticky::kAny)) return lease;
-  const balance::PickContext context{key.hash, loop_.Now()};
-  if (Lease lease = PickLease(context, state)) return lease;
-  if (state == nullptr || AnyLeft(*state)) return Lease();
-  // All were tried. Those that failed in another way than refusing may be tried once more.
-  state->KeepRefused();
-  if (Lease lease = TrySticky(key, state, Sticky::kAny)) return lease;
-  return PickLease(context, state);
+  if (state != nullptr) BeginRound(key, *state);
+  if (Lease lease = TrySticky(key, state)) return lease;
+  return PickLease(balance::PickContext{key.hash, loop_.Now()}, state);
 }
 
-Lease WorkerUpstream::TrySticky(const PickKey& key, const PickState* state, Sticky which) {
+// Where all were tried, those that failed in another way than refusing may be tried once more. One
+// that was not picked so far was full: how full it is by now says nothing about that, since others
+// give places back all the time.
+void WorkerUpstream::BeginRound(const PickKey& key, PickState& state) const {
+  Sync(state);
+  if (state.primary_.count() < primaries_.size() || state.backup_.count() < backups_.size()) return;
+  // Where there is none at all some may come back: what was tried stays so.
+  if (primaries_.empty() && backups_.empty() && StickyOnly(key) == nullptr) return;
+  state.KeepRefused();
+}
+
+Lease WorkerUpstream::TrySticky(const PickKey& key, const PickState* state) {
   if (!key.sticky) return Lease();
   const auto found = sticky_.find(*key.sticky);
   if (found == sticky_.end()) return Lease();
   WorkerBackend& own = *found->second;
-  const bool draining = own.seat.member == WorkerBackend::kNoMember;
-  if (which == Sticky::kDrainingOnly && !draining) return Lease();
   if (state != nullptr && state->Contains(own.shared->serial)) return Lease();
   Lease lease = Lease::Take(own);
+  const bool draining = own.seat.member == WorkerBackend::kNoMember;
   if (lease && draining) own.shared->sticky_requests.Add(loop_.Now());
   return lease;
 }
@@ -60,33 +70,22 @@ Lease WorkerUpstream::PickLease(balance::PickContext context, PickState* state) 
   }
 }
 
-// Whether there is any backend besides those tried. One that was not picked was full then; how full
-// it is by now says nothing about that, since others give places back all the time. REQUIRES:
-// synced.
-bool WorkerUpstream::AnyLeft(const PickState& state) const {
-  return primaries_.empty() && backups_.empty()
-             ? true  // they may come back: what was tried stays so
-             : state.primary_.count() < primaries_.size() ||
-                   state.backup_.count() < backups_.size();
-}
-
 // Whether there is nothing to wait for: no backend but such as refused this request, and none
 // coming.
 bool WorkerUpstream::Hopeless(const PickKey& key, const PickState* state) const {
   if (coming_) return false;
-  size_t left = primaries_.size() + backups_.size();
-  if (left > 0 && state != nullptr) {
-    for (size_t i = 0; i < state->count_; ++i) {
-      const PickState::Entry& entry = state->entries()[i];
-      if (!entry.refused) continue;
-      const auto found = by_serial_.find(entry.serial);
-      if (found == by_serial_.end()) continue;
-      left -= found->second->seat.member != WorkerBackend::kNoMember ? 1 : 0;
-    }
-  }
-  if (left > 0) return false;
   const WorkerBackend* own = StickyOnly(key);
-  return own == nullptr || (state != nullptr && state->Contains(own->shared->serial));
+  size_t left = primaries_.size() + backups_.size() + (own != nullptr ? 1 : 0);
+  if (left == 0 || state == nullptr) return left == 0;
+  for (size_t i = 0; i < state->count_; ++i) {
+    const PickState::Entry& entry = state->entries()[i];
+    if (!entry.refused) continue;
+    const auto found = by_serial_.find(entry.serial);
+    if (found == by_serial_.end()) continue;
+    const WorkerBackend& backend = *found->second;
+    left -= backend.seat.member != WorkerBackend::kNoMember || &backend == own ? 1 : 0;
+  }
+  return left == 0;
 }
 
 // The backend that drains and that this request may use all the same; or null.

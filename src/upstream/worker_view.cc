@@ -79,9 +79,10 @@ class WorkerUpstream::ViewBuilder {
 
   void PutInForce() {
     ++of_.view_;
-    // To an upstream that was removed nothing comes any more, though its successor may expect something.
-    of_.coming_ = !of_.retired_ &&
-                  (coming_ || of_.shared().expecting.load(std::memory_order_relaxed));
+    // To an upstream that was removed nothing comes any more, though its successor may expect
+    // something.
+    of_.coming_ =
+        !of_.retired_ && (coming_ || of_.shared().expecting.load(std::memory_order_relaxed));
     of_.next_step_ = weights_.next_step();
     of_.unlimited_ = false;
     Seat(primaries_, of_.primaries_, of_.primary_policy_);

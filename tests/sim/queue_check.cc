@@ -59,7 +59,7 @@ bool QueueWorld::HasRoom(const Worker& worker, size_t backend) const {
                                  backends_[backend]->in_flight < settings->max_connections);
 }
 
-// Untried, or all were tried and this one did not refuse; where it drains, untried and its own.
+// Untried, or all were tried and this one did not refuse; where it drains, also its own.
 std::vector<bool> QueueWorld::MayUse(const Flow& flow) const {
   const std::vector<Eligibility> eligible = EligibilityIn(flow.worker);
   const auto tried = [&](size_t i) {
@@ -71,15 +71,16 @@ std::vector<bool> QueueWorld::MayUse(const Flow& flow) const {
   }
   std::vector<bool> may_use(eligible.size());
   for (size_t i = 0; i < eligible.size(); ++i) {
+    const bool refused = std::ranges::count(flow.refused, backends_[i]->serial) > 0;
+    const bool has_turn = !tried(i) || (all_tried && !refused);
     switch (eligible[i]) {
       case Eligibility::kNo:
         break;
       case Eligibility::kStickyOnly:
-        may_use[i] = options_.upstream.sticky && flow.plan.key.sticky == StickyHash(i) && !tried(i);
+        may_use[i] = has_turn && options_.upstream.sticky && flow.plan.key.sticky == StickyHash(i);
         break;
       case Eligibility::kYes:
-        may_use[i] =
-            !tried(i) || (all_tried && std::ranges::count(flow.refused, backends_[i]->serial) == 0);
+        may_use[i] = has_turn;
         break;
     }
   }

@@ -185,11 +185,9 @@ class WorkerUpstream {
 
   // -- worker_queue.cc --
   Lease TryLease(const PickKey& key, PickState* state);
-  enum class Sticky : uint8_t { kAny, kDrainingOnly };
-  Lease TrySticky(const PickKey& key, const PickState* state, Sticky which);
+  void BeginRound(const PickKey& key, PickState& state) const;
+  Lease TrySticky(const PickKey& key, const PickState* state);
   Lease PickLease(balance::PickContext context, PickState* state);
-  bool AnyLeft(const PickState& state) const;
-  bool AllRefused(const PickState& state) const;
   bool AnyFree() const;
   bool PoliciesFree() const;
   const WorkerBackend* StickyOnly(const PickKey& key) const;
