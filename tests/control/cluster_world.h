@@ -64,7 +64,10 @@ class NotingLinks : public ClusterLinks {
 struct Machine {
   Machine() { path = ::testing::TempDir() + "rondo_cluster_" + std::to_string(getpid()) + ".yaml"; }
   ~Machine() { std::remove(path.c_str()); }
-  void WriteFile(std::string_view text) { std::ofstream(path, std::ios::trunc) << text; }
+  void WriteFile(std::string_view text) {
+    std::ofstream(path, std::ios::trunc) << text;
+    disk.Put(path, std::string(text));
+  }
 
   sim::SimWorld world{1};
   FakeDisk disk;
@@ -80,7 +83,6 @@ class ClusterProcess {
         store_(machine.disk, with_state_file ? "/state.json" : ""),
         events_(*engine_),
         cluster_(loop_, Load(machine.path), Options(machine), links, publisher_, store_, events_) {
-    first_event_ = events_.last();
     actor_ = machine.world.AddActor(
         *engine_,
         [this] {
@@ -89,6 +91,7 @@ class ClusterProcess {
         },
         [this] { return std::min(loop_.wheel().NextDeadline(), cluster_.NextPoll()); });
     RONDO_CHECK(cluster_.Start().ok());
+    first_event_ = events_.last();
   }
   ~ClusterProcess() { machine_.world.RemoveActor(actor_); }
 
@@ -106,7 +109,12 @@ class ClusterProcess {
   void Check(std::string_view id, bool passed, std::string_view upstream = "api") {
     cluster_.OnCheck(Find(id, upstream)->serial(), passed, passed ? "" : "status 503");
   }
-  void Pass(Duration duration) { machine_.world.RunFor(duration); }
+  // At the end the control thread has looked at the clock, as it has whenever somebody calls.
+  void Pass(Duration duration) {
+    machine_.world.RunFor(duration);
+    engine_->Wake();
+    machine_.world.RunFor(Duration(1));
+  }
   // "id=weight,state" of each backend, in order.
   std::vector<std::string> List(std::string_view upstream = "api") const {
     std::vector<std::string> result;
