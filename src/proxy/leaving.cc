@@ -99,7 +99,8 @@ void AppointClose(Worker& worker, Tunnel& tunnel) {
   const State state = backend.state.load(std::memory_order_acquire);
   if (state == State::kDrained) {
     tunnel.Cut("drained");
-  } else if (const Instant until = DrainUntil(backend); state == State::kDraining && until != kNever) {
+  } else if (const Instant until = DrainUntil(backend);
+             state == State::kDraining && until != kNever) {
     tunnel.CloseAt(At(SecondHalf(now, until), Phase(worker)), until);
   }
   if (const Instant until = worker.tunnels_until(); worker.draining() && until != kNever) {

@@ -1,5 +1,5 @@
-// When the tunnels of backends that drain, and of a process that does, are closed: spread over a time, so that
-// their clients do not all come back at the same moment.
+// When the tunnels of backends that drain, and of a process that does, are closed: spread over a
+// time, so that their clients do not all come back at the same moment.
 #pragma once
 
 #include "proxy/tunnel.h"
@@ -7,10 +7,12 @@
 
 namespace rondo::proxy {
 
-// The process ends: all tunnels that have no earlier appointment get one between now and `until`; kNever: none.
+// The process ends: all tunnels that have no earlier appointment get one between now and `until`;
+// kNever: none.
 void SpreadCloses(Worker& worker, IntrusiveList<Tunnel>& tunnels, Instant until);
-// The same for tunnels of draining backends, in the second half of the time until their drain_until; those of
-// drained backends are cut. One that has its appointment keeps it, but where the drain was given another end.
+// The same for tunnels of draining backends, in the second half of the time until their
+// drain_until; those of drained backends are cut. One that has its appointment keeps it, but where
+// the drain was given another end.
 void AppointCloses(Worker& worker, IntrusiveList<Tunnel>& tunnels);
 // The same for a tunnel that just begins.
 void AppointClose(Worker& worker, Tunnel& tunnel);

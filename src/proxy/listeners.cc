@@ -66,7 +66,8 @@ Pin Listeners::PinFor(uint32_t slot) const {
 
 const upstream::ListenerSnapshot* Listeners::Find(uint32_t slot) const {
   const bool known = slot < entries_.size() && entries_[slot].last_version;
-  const upstream::Snapshot& snapshot = known ? *entries_[slot].last_version->snapshot : worker_.snapshot();
+  const upstream::Snapshot& snapshot =
+      known ? *entries_[slot].last_version->snapshot : worker_.snapshot();
   return snapshot.FindListener(slot);
 }
 

@@ -1,5 +1,5 @@
-// A worker's listeners by their slots: their sockets, how many connections they have, and what a connection whose
-// listener was removed goes by. One thread.
+// A worker's listeners by their slots: their sockets, how many connections they have, and what a
+// connection whose listener was removed goes by. One thread.
 #pragma once
 
 #include <memory>
@@ -29,9 +29,9 @@ class Listeners {
     if (stopping_ > 0) SweepClosed();
   }
 
-  // The worker's current version has changed; `before` was current. Listeners that are gone stop accepting, and
-  // their connections keep `before` until they have ended. Whether any is newly gone: then its connections are to
-  // be drained.
+  // The worker's current version has changed; `before` was current. Listeners that are gone stop
+  // accepting, and their connections keep `before` until they have ended. Whether any is newly
+  // gone: then its connections are to be drained.
   bool Changed(const Pin& before);
   // Whether the listener of this slot was removed.
   bool gone(uint32_t slot) const { return static_cast<bool>(entries_[slot].last_version); }

@@ -10,10 +10,12 @@ namespace rondo::proxy {
 
 void Worker::Publish(std::unique_ptr<Publication> publication) {
   // One publisher: between the two exchanges the worker can only find the slot empty.
-  const std::unique_ptr<Publication> untaken(published_.exchange(nullptr, std::memory_order_acquire));
+  const std::unique_ptr<Publication> untaken(
+      published_.exchange(nullptr, std::memory_order_acquire));
   if (untaken != nullptr) {
     publication->open.insert(publication->open.begin(), untaken->open.begin(), untaken->open.end());
-    publication->close.insert(publication->close.begin(), untaken->close.begin(), untaken->close.end());
+    publication->close.insert(publication->close.begin(), untaken->close.begin(),
+                              untaken->close.end());
   }
   published_.store(publication.release(), std::memory_order_release);
   engine_.Wake();

@@ -1,5 +1,5 @@
-// How a tunnel is closed by us: each side of a WebSocket gets a Close frame between two frames of the other (RFC
-// 6455 §5.5.1, §7.4.1), and a while to answer it.
+// How a tunnel is closed by us: each side of a WebSocket gets a Close frame between two frames of
+// the other (RFC 6455 §5.5.1, §7.4.1), and a while to answer it.
 #include "proxy/tunnel.h"
 #include "rondo/health/state.h"
 

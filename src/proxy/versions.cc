@@ -9,9 +9,9 @@ namespace {
 
 using BackendList = std::vector<std::shared_ptr<upstream::BackendShared>>;
 
-// Whether each of `before` is still there. Both are in the file's order, so that a list to which some were added
-// has the old one in order within it; one that was only put into another order counts as one that lost some, which
-// costs a look and nothing else.
+// Whether each of `before` is still there. Both are in the file's order, so that a list to which
+// some were added has the old one in order within it; one that was only put into another order
+// counts as one that lost some, which costs a look and nothing else.
 bool KeepsAll(const BackendList& before, const BackendList& after) {
   auto at = after.begin();
   for (const auto& each : before) {
@@ -91,8 +91,7 @@ bool Versions::Adopt(std::shared_ptr<const upstream::Snapshot> snapshot, uint64_
 bool Versions::TakeHeld() {
   bool held = false;
   for (Live& live : live_) {
-    const uint64_t generation =
-        live.upstream->shared().generation.load(std::memory_order_acquire);
+    const uint64_t generation = live.upstream->shared().generation.load(std::memory_order_acquire);
     if (generation == live.seen_generation) continue;
     live.seen_generation = generation;
     for (const auto& backend : live.upstream->config()->backends) held |= IsLeaving(*backend);

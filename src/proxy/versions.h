@@ -1,5 +1,5 @@
-// The snapshots that a worker has in use: the current one, and older ones for as long as exchanges pin them; and
-// the worker's own objects for the upstreams that they name. One thread.
+// The snapshots that a worker has in use: the current one, and older ones for as long as exchanges
+// pin them; and the worker's own objects for the upstreams that they name. One thread.
 #pragma once
 
 #include <memory>
@@ -34,10 +34,12 @@ class Versions {
   ~Versions();  // REQUIRES: nothing is pinned, no connection is left
 
   Version& current() { return *current_; }
-  // Makes it the current one: WorkerUpstreams take over what changed, new ones are made, removed ones retired. No
-  // effect where it is already. Whether a backend is gone, so that somebody may be on one that is no longer listed.
+  // Makes it the current one: WorkerUpstreams take over what changed, new ones are made, removed
+  // ones retired. No effect where it is already. Whether a backend is gone, so that somebody may be
+  // on one that is no longer listed.
   bool Adopt(std::shared_ptr<const upstream::Snapshot> snapshot, uint64_t epoch);
-  // Whether states of backends have moved since this was asked last, and some is draining or drained now.
+  // Whether states of backends have moved since this was asked last, and some is draining or
+  // drained now.
   bool TakeHeld();
 
   // Of the oldest snapshot in use, the current one included.
@@ -49,7 +51,8 @@ class Versions {
   void ServeQueues() {
     for (const Live& live : live_) live.upstream->ServeQueue();
   }
-  // For a worker that ends: closes what is idle. How many connections are left, closing ones included.
+  // For a worker that ends: closes what is idle. How many connections are left, closing ones
+  // included.
   size_t CloseIdle();
 
  private:

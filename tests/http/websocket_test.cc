@@ -61,8 +61,9 @@ TEST(FrameCursor, FindsTheEndOfAFrameOfAnySizeHoweverItIsCut) {
 TEST(FrameCursor, StopsAtEachEndOfAFrameAndNowhereElse) {
   for (const From from : kBoth) {
     // A fragmented message with a ping between its parts, as a compressing extension would mark it.
-    const std::vector<std::string> frames = {Frame(from, 0x41, 10), Frame(from, 0x89, 4), Frame(from, 0x00, 200),
-                                             Frame(from, 0x80, 0), Frame(from, 0xc2, 126)};
+    const std::vector<std::string> frames = {Frame(from, 0x41, 10), Frame(from, 0x89, 4),
+                                             Frame(from, 0x00, 200), Frame(from, 0x80, 0),
+                                             Frame(from, 0xc2, 126)};
     std::string all;
     for (const std::string& frame : frames) all += frame;
     for (size_t piece = 1; piece <= all.size(); ++piece) {
@@ -113,7 +114,9 @@ TEST(FrameCursor, SeesAWholeCloseFrameAndFollowsNothingBehindIt) {
 }
 
 TEST(FrameCursor, KnowsWhatIsNoFrame) {
-  const auto client = [](const std::string& bytes) { return Frame(From::kClient, 0x81, 3) + bytes; };
+  const auto client = [](const std::string& bytes) {
+    return Frame(From::kClient, 0x81, 3) + bytes;
+  };
   using namespace std::string_literals;
   struct Case {
     const char* what;

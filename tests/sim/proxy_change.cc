@@ -18,7 +18,8 @@ class Change {
   }
 
   void Reweigh() {
-    for (config::Backend& each : Backends()) each.weight = static_cast<uint32_t>(rng_.Between(1, 5));
+    for (config::Backend& each : Backends())
+      each.weight = static_cast<uint32_t>(rng_.Between(1, 5));
     Publish();
   }
   void AddBackend();
@@ -63,7 +64,8 @@ void Change::AddBackend() {
   backend.weight = static_cast<uint32_t>(rng_.Between(1, 5));
   world_.AddBackend(backend.address);
   auto& backends = Backends();
-  backends.insert(backends.begin() + static_cast<std::ptrdiff_t>(rng_.Below(backends.size() + 1)), backend);
+  backends.insert(backends.begin() + static_cast<std::ptrdiff_t>(rng_.Below(backends.size() + 1)),
+                  backend);
   Publish();
 }
 
@@ -92,7 +94,8 @@ void Change::ChangeRoutes() {
     config::RouteConfig route;
     route.match.path_prefix = absl::StrCat("/unused", rng_.Below(1000));
     route.upstream = rng_.Chance(0.5) ? "a" : "b";
-    routes.insert(routes.begin() + static_cast<std::ptrdiff_t>(rng_.Below(routes.size() + 1)), route);
+    routes.insert(routes.begin() + static_cast<std::ptrdiff_t>(rng_.Below(routes.size() + 1)),
+                  route);
   } else {
     const auto unused = std::find_if(routes.begin(), routes.end(), [](const auto& route) {
       return route.match.path_prefix.starts_with("/unused");

@@ -53,7 +53,8 @@ std::shared_ptr<const upstream::UpstreamConfig> ProxyControl::MakeUpstream(
   return upstream::ReuseOrMake(previous, upstream, shared, std::move(backends));
 }
 
-// The next snapshot; what is no longer in it is forgotten, so that the same name is another next time.
+// The next snapshot; what is no longer in it is forgotten, so that the same name is another next
+// time.
 void ProxyControl::Build() {
   upstream::SnapshotParts parts;
   parts.revision = ++revision_;
@@ -135,8 +136,9 @@ void ProxyControl::Flip(const std::string& upstream, const std::string& id, heal
 
 uint64_t ProxyControl::SetState(const std::string& upstream, const std::string& id,
                                 health::State state, Instant drain_until) {
-  backend(upstream, id).drain_until.store(
-      drain_until == kNever ? INT64_MAX : drain_until.time_since_epoch().count());
+  backend(upstream, id)
+      .drain_until.store(drain_until == kNever ? INT64_MAX
+                                               : drain_until.time_since_epoch().count());
   Flip(upstream, id, state);
   return Publish();
 }
@@ -161,7 +163,8 @@ void ProxyControl::Drain(const std::string& upstream, const std::string& id, Dur
                          bool remove) {
   const Key key{upstream, id};
   const Instant until = scene_.world.now() + timeout;
-  const bool sticky = snapshot_->upstreams[snapshot_->FindUpstream(upstream)]->settings.sticky.has_value();
+  const bool sticky =
+      snapshot_->upstreams[snapshot_->FindUpstream(upstream)]->settings.sticky.has_value();
   const uint64_t epoch = SetState(upstream, id, health::State::kDraining, until);
   WhenAcknowledged(epoch, [this, key, until, remove, sticky] {
     if (!sticky) scene_.CloseBackend(backend(key.first, key.second).address.ToString());

@@ -45,6 +45,9 @@ class ProxyControl {
   upstream::BackendShared& backend(const std::string& upstream, const std::string& id);
   uint32_t in_flight() const;  // over all backends there ever were
   uint32_t tunnels() const;
+  const std::vector<std::shared_ptr<upstream::BackendShared>>& all_backends() const {
+    return all_backends_;
+  }
   // Snapshots that some worker still uses, the current one included.
   size_t snapshots_held();
 

@@ -34,8 +34,10 @@ SocketEnd::SocketEnd(Scene& scene, SimEngine& engine, Role role)
 
 void SocketEnd::Connect(const SocketAddress& address, const std::string& target,
                         const std::string& fields) {
-  asked_ = absl::StrCat("GET ", target, " HTTP/1.1\r\nHost: site.example\r\nConnection: Upgrade\r\nUpgrade: ",
-                        protocol, "\r\n", fields, "\r\n");
+  asked_ =
+      absl::StrCat("GET ", target,
+                   " HTTP/1.1\r\nHost: site.example\r\nConnection: Upgrade\r\nUpgrade: ", protocol,
+                   "\r\n", fields, "\r\n");
   peer_.Connect(address);
 }
 

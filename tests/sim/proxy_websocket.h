@@ -1,5 +1,5 @@
-// Both ends of a WebSocket through the simulated proxy, as a test writes them down: a head, then frames, read by a
-// strict reader of its own.
+// Both ends of a WebSocket through the simulated proxy, as a test writes them down: a head, then
+// frames, read by a strict reader of its own.
 #pragma once
 
 #include <functional>
@@ -30,7 +30,8 @@ class SocketEnd {
   SocketEnd(Scene& scene, SimEngine& engine, Role role);
 
   // A client: connects and asks. `fields`: further lines of its head.
-  void Connect(const SocketAddress& address, const std::string& target, const std::string& fields = "");
+  void Connect(const SocketAddress& address, const std::string& target,
+               const std::string& fields = "");
   // A server: agrees to what an accepted connection asks.
   void Adopt(int fd) { peer_.Adopt(fd); }
 
@@ -41,8 +42,8 @@ class SocketEnd {
   void Close() { peer_.Close(); }
   SimPeer& peer() { return peer_; }
 
-  bool answers_close = true;    // and then ends
-  bool speaks_frames = true;    // else bytes are only gathered in `raw`
+  bool answers_close = true;  // and then ends
+  bool speaks_frames = true;  // else bytes are only gathered in `raw`
   std::string protocol = "websocket";
 
   bool open() const { return opened_; }
