@@ -134,7 +134,8 @@ rt::Task<AdminConnection::Next> AdminConnection::ServeRequest() {
     co_return Next::kClose;
   }
   const bool sent = co_await SendReply(reply, keep);
-  co_return sent&& keep && !server_.stopping() ? Next::kRequest : Next::kClose;
+  const bool goes_on = sent && keep && !server_.stopping();
+  co_return goes_on ? Next::kRequest : Next::kClose;
 }
 
 rt::Task<http::Refusal> AdminConnection::ReadBody() {
@@ -151,11 +152,11 @@ rt::Task<http::Refusal> AdminConnection::ReadBody() {
     const bool sent = co_await SendBytes(kContinue, {});
     if (!sent) co_return kNobody;
   }
+  // For the whole of it: a client that drips would hold its place for ever.
+  deadline_.Set(Now() + AdminServer::kBodyTimeout);
   while (!decoder_.done()) {
     if (body_.size() > AdminServer::kBodyBytesMax) co_return kTooLarge;
-    deadline_.Set(Now() + AdminServer::kBodyTimeout);
     const int32_t received = co_await receiver_.Wait(token_);
-    deadline_.Clear();
     if (received <= 0) co_return TakeTimeout() ? kTooSlow : kNobody;
     const io::BufferRef buffer = receiver_.TakeBuffer();
     step = decoder_.Decode(buffer.data(), buffer.size());
@@ -163,6 +164,7 @@ rt::Task<http::Refusal> AdminConnection::ReadBody() {
     body_.append(step.data, step.size);
     behind_.assign(buffer.data() + step.consumed, buffer.size() - step.consumed);
   }
+  deadline_.Clear();
   if (body_.size() > AdminServer::kBodyBytesMax) co_return kTooLarge;
   co_return http::Refusal{};
 }

@@ -24,7 +24,7 @@ class AdminServer {
   static constexpr size_t kConnectionsMax = 256;
   static constexpr size_t kBodyBytesMax = 1024 * 1024;
   static constexpr Duration kHeadTimeout = std::chrono::seconds(10);
-  static constexpr Duration kBodyTimeout = std::chrono::seconds(60);  // between reads
+  static constexpr Duration kBodyTimeout = std::chrono::seconds(60);
   static constexpr Duration kIdleTimeout = std::chrono::seconds(60);
   static constexpr Duration kSendTimeout = std::chrono::seconds(30);  // without progress
   static constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
