@@ -188,7 +188,7 @@ void Exchange::Account() {
     const IpAddress& address = request_block_ ? client_address_ : client_.peer();
     record.client = std::string_view(client_text, address.Write(client_text));
   }
-  record.status = status_;
+  record.status = response_began_ ? status_ : 0;
   record.version_minor = minor_version_;
   record.request_id = std::string_view(request_id_, sizeof(request_id_));
   if (request_block_) {

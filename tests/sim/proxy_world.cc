@@ -1,6 +1,7 @@
 #include "proxy_world.h"
 
 #include "absl/strings/str_cat.h"
+#include "proxy_numbers.h"
 
 namespace rondo::sim {
 
@@ -179,6 +180,9 @@ void ProxyWorld::EndWorkers() {
     return;
   }
   CheckLeaks();
+  CheckGauges(scene_, workers_, control_.all_backends());
+  // Those that are cut do not wait for their log to be taken.
+  if (!cancelled_) CheckNumbers(scene_, workers_, log_.lines());
   control_.Forget();
   for (const int actor : actors_) world_.RemoveActor(actor);
   workers_.clear();
