@@ -144,6 +144,8 @@ int RunStatus(CtlClient& client, const CtlArguments& arguments) {
   request.target = "/v1/status";
   const std::optional<CtlResponse> status = client.Send(request);
   if (const int failed = CtlReport(client, status); failed != kCtlOk) return failed;
+  const json shown = json::parse(status->body, nullptr, false);
+  if (TextOf(shown, "engine").empty()) return CtlForeign(client, status->status);
   if (arguments.json()) {
     Print(status->body);
     return kCtlOk;
@@ -151,8 +153,7 @@ int RunStatus(CtlClient& client, const CtlArguments& arguments) {
   request.target = "/v1/upstreams";
   const std::optional<CtlResponse> upstreams = client.Send(request);
   if (const int failed = CtlReport(client, upstreams); failed != kCtlOk) return failed;
-  Print(StatusView(json::parse(status->body, nullptr, false),
-                   json::parse(upstreams->body, nullptr, false)));
+  Print(StatusView(shown, json::parse(upstreams->body, nullptr, false)));
   return kCtlOk;
 }
 
@@ -228,6 +229,14 @@ CtlRequest CtlRequestOf(const CtlArguments& arguments) {
   return request;
 }
 
+int CtlForeign(const CtlClient& client, int status) {
+  std::fprintf(stderr,
+               "rondo ctl: %s answered %d, and not as an admin API of Rondo does. Is this the "
+               "right address?\n",
+               client.address().ToString().c_str(), status);
+  return kCtlUnreachable;
+}
+
 int CtlReport(const CtlClient& client, const std::optional<CtlResponse>& response) {
   const std::string where = client.address().ToString();
   if (!response) {
@@ -241,14 +250,8 @@ int CtlReport(const CtlClient& client, const std::optional<CtlResponse>& respons
   if (response->status < 300) return kCtlOk;
   const json answer = json::parse(response->body, nullptr, false);
   const json error = answer.is_object() && answer.contains("error") ? answer["error"] : json();
-  std::string message = TextOf(error, "message");
-  if (message.empty()) {
-    std::fprintf(stderr,
-                 "rondo ctl: %s answered %d, and not as an admin API of Rondo does. Is this the "
-                 "right address?\n",
-                 where.c_str(), response->status);
-    return kCtlUnreachable;
-  }
+  const std::string message = TextOf(error, "message");
+  if (message.empty()) return CtlForeign(client, response->status);
   std::fprintf(stderr, "rondo ctl: %s\n", Printable(message).c_str());
   if (response->status != 401) return kCtlFailed;
   std::fprintf(stderr, "Give the token of admin.token by --token or RONDO_ADMIN_TOKEN.\n");
@@ -278,6 +281,8 @@ int RunCtlCommand(const CtlArguments& arguments) {
   }
   const std::optional<CtlResponse> response = client.Send(request);
   if (const int failed = CtlReport(client, response); failed != kCtlOk) return failed;
+  const bool is_json = arguments.verb != CtlVerb::kExport && arguments.verb != CtlVerb::kExplain;
+  if (is_json && !response->body.starts_with('{')) return CtlForeign(client, response->status);
   if (arguments.verb == CtlVerb::kDrain && arguments.wait) return WaitForDrain(client, arguments);
   Show(arguments, response->body);
   return kCtlOk;

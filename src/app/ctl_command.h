@@ -23,6 +23,8 @@ CtlRequest CtlRequestOf(const CtlArguments& arguments);
 // -- for the parts of `rondo ctl` --
 // Says on stderr why there is no answer, or that it is a refusal; the exit status. kCtlOk: neither.
 int CtlReport(const CtlClient& client, const std::optional<CtlResponse>& response);
+// Says that what answers there is something else; the exit status.
+int CtlForeign(const CtlClient& client, int status);
 int RunCtlEvents(CtlClient& client, const CtlArguments& arguments);
 
 }  // namespace rondo::app
