@@ -23,7 +23,6 @@ struct Woken {
   std::string name;
   int32_t result = 0;
   Duration after{};
-  friend bool operator==(const Woken&, const Woken&) = default;
 };
 
 class WaitTest : public ::testing::Test {

@@ -186,7 +186,7 @@ TEST(Publication, HoldsOnAllThreadsOnceAcknowledged) {
   constexpr size_t kWorkers = 2;
   Process process(kWorkers);
   Rng rng(1);
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 100; ++round) {
     // States flip without a publication.
     const size_t flipped = rng.Below(Process::kBackends);
     process.backends_[flipped]->state = static_cast<health::State>(rng.Below(health::kStateCount));
