@@ -1,4 +1,6 @@
 // How a worker follows what control publishes.
+#include <algorithm>
+
 #include "proxy/connection.h"
 #include "proxy/leaving.h"
 #include "proxy/listeners.h"
@@ -8,15 +10,22 @@
 
 namespace rondo::proxy {
 
+void Publication::Follow(Publication&& untaken) {
+  dead.insert(dead.end(), untaken.dead.begin(), untaken.dead.end());
+  std::vector<ListenFd> opened;
+  for (const ListenFd& socket : untaken.open) {
+    const bool closed = std::find(close.begin(), close.end(), socket.id) != close.end();
+    (closed ? dead : opened).push_back(socket);
+  }
+  open.insert(open.begin(), opened.begin(), opened.end());
+  close.insert(close.begin(), untaken.close.begin(), untaken.close.end());
+}
+
 void Worker::Publish(std::unique_ptr<Publication> publication) {
   // One publisher: between the two exchanges the worker can only find the slot empty.
   const std::unique_ptr<Publication> untaken(
       published_.exchange(nullptr, std::memory_order_acquire));
-  if (untaken != nullptr) {
-    publication->open.insert(publication->open.begin(), untaken->open.begin(), untaken->open.end());
-    publication->close.insert(publication->close.begin(), untaken->close.begin(),
-                              untaken->close.end());
-  }
+  if (untaken != nullptr) publication->Follow(std::move(*untaken));
   published_.store(publication.release(), std::memory_order_release);
   engine_.Wake();
 }
@@ -35,8 +44,9 @@ void Worker::TakePublication() {
       });
     }
   }
-  OpenSockets(*publication);
   for (const uint32_t id : publication->close) listeners_->Close(id);
+  for (const ListenFd& socket : publication->dead) engine_.Close(socket.fd);
+  OpenSockets(*publication);
   // Also those of backends that the snapshot no longer lists.
   if (const bool held = versions_->TakeHeld(); held || lost) LetGo();
   acknowledged_.store(publication->epoch, std::memory_order_release);

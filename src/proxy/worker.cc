@@ -39,6 +39,7 @@ Worker::~Worker() {
   const std::unique_ptr<Publication> untaken(published_.exchange(nullptr));
   if (untaken != nullptr) {
     for (const ListenFd& socket : untaken->open) engine_.Close(socket.fd);
+    for (const ListenFd& socket : untaken->dead) engine_.Close(socket.fd);
   }
   for (char* buffer : large_free_) {
     UnpoisonMemory(buffer, kLargeBytes);

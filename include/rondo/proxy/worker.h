@@ -13,6 +13,7 @@
 #include "rondo/http/h1_parser.h"
 #include "rondo/metrics/traffic_table.h"
 #include "rondo/proxy/access_log.h"
+#include "rondo/proxy/publication.h"
 #include "rondo/route/normalise.h"
 #include "rondo/rt/task.h"
 #include "rondo/upstream/worker_upstream.h"
@@ -29,14 +30,6 @@ struct ProcessCounters {
   std::atomic<uint32_t> connections{0};  // of clients, tunnels included
 };
 
-// A listening socket of this worker, which closes it when it drains, when it is told to, or when the
-// listener is gone from the snapshot.
-struct ListenFd {
-  int fd = -1;
-  uint32_t slot = 0;  // of its listener: upstream::ListenerSnapshot::slot
-  uint32_t id = 0;    // by which it can be closed; the same for all workers' sockets of one address, if one likes
-};
-
 struct WorkerOptions {
   size_t index = 0;
   size_t count = 1;    // of workers
@@ -45,16 +38,6 @@ struct WorkerOptions {
   upstream::ControlBell* bell = nullptr;
   // Of the snapshot that it starts with.
   uint64_t epoch = 0;
-};
-
-// A change, as control hands it to a worker.
-struct Publication {
-  // May be the one in force, where only states of backends have changed (drains begin, drained backends are
-  // let go), or only sockets. Not null.
-  std::shared_ptr<const upstream::Snapshot> snapshot;
-  uint64_t epoch = 0;  // rises with every publication
-  std::vector<ListenFd> open;   // this worker's from here on
-  std::vector<uint32_t> close;  // ids of listening sockets; unknown ones do not matter
 };
 
 class Worker {
