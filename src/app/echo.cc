@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
@@ -30,6 +31,10 @@ namespace {
 constexpr size_t kReadBytes = 256 * 1024;
 // A connection that answers keeps at most this much of what follows; then it stops reading.
 constexpr size_t kPendingMax = 64 * 1024;
+// Once told to stop: how long idle connections may still bring a request, and how long anything
+// may last.
+constexpr int64_t kIdleGrace = 1'500'000'000;
+constexpr int64_t kLeaveMax = 10'000'000'000;
 
 int64_t NowNanoseconds() {
   timespec now{};
@@ -68,6 +73,10 @@ class EchoServer {
   void Settle(int fd, Client* client);
   void Close(int fd);
   void AnswerDelayed();
+  // Stops accepting, and tells WebSockets.
+  void Leave();
+  // Whether all is over.
+  bool Left();
   int WaitMilliseconds() const;
 
   EchoOptions options_;
@@ -76,6 +85,8 @@ class EchoServer {
   int listener_ = -1;
   int signals_ = -1;
   bool accepting_ = true;
+  int64_t left_at_ = 0;  // when it was told to stop; 0: it was not
+  size_t client_count_ = 0;
   std::vector<std::unique_ptr<Client>> clients_;  // by descriptor
   std::set<std::pair<int64_t, int>> delayed_;     // when due, descriptor
 };
@@ -199,8 +210,11 @@ int EchoServer::Run() {
     bool incoming = false;
     for (int i = 0; i < count; ++i) {
       const int fd = events[i].data.fd;
-      if (fd == signals_) return 0;
-      if (fd == listener_) {
+      if (fd == signals_) {
+        signalfd_siginfo info{};
+        if (left_at_ != 0 || read(signals_, &info, sizeof info) < 0) return 0;
+        Leave();
+      } else if (fd == listener_) {
         incoming = true;
       } else if ((events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         Readable(fd, events[i].events);
@@ -209,8 +223,9 @@ int EchoServer::Run() {
       }
     }
     // Last: a descriptor that was closed above and is given out again must not meet its old events.
-    if (incoming) Accept();
+    if (incoming && left_at_ == 0) Accept();
     if (!delayed_.empty()) AnswerDelayed();
+    if (left_at_ != 0 && Left()) return 0;
   }
 }
 
@@ -232,6 +247,7 @@ void EchoServer::Accept() {
     }
     if (clients_.size() <= static_cast<size_t>(fd)) clients_.resize(static_cast<size_t>(fd) + 64);
     clients_[static_cast<size_t>(fd)] = std::make_unique<Client>(options_);
+    ++client_count_;
     if (!Watch(fd, EPOLLIN)) Close(fd);
   }
 }
@@ -332,8 +348,38 @@ void EchoServer::Close(int fd) {
     }
   }
   client.reset();
+  --client_count_;
   close(fd);
-  if (!accepting_) accepting_ = Watch(listener_, EPOLLIN);
+  if (!accepting_ && left_at_ == 0) accepting_ = Watch(listener_, EPOLLIN);
+}
+
+void EchoServer::Leave() {
+  left_at_ = NowNanoseconds();
+  options_.leaving = true;
+  // What waits in the backlog was not promised anything yet, but may be served as well.
+  Accept();
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, listener_, nullptr);
+  close(listener_);
+  listener_ = -1;
+  if (options_.listen.kind == SocketAddress::Kind::kUnix) unlink(options_.listen.path.c_str());
+  for (size_t fd = 0; fd < clients_.size(); ++fd) {
+    if (!clients_[fd]) continue;
+    clients_[fd]->connection.Leave();
+    if (clients_[fd]->connection.has_output()) Pump(static_cast<int>(fd), {});
+  }
+}
+
+bool EchoServer::Left() {
+  const int64_t since = NowNanoseconds() - left_at_;
+  if (since >= kIdleGrace) {
+    for (size_t fd = 0; fd < clients_.size(); ++fd) {
+      if (clients_[fd] && clients_[fd]->connection.idle() && clients_[fd]->pending.empty() &&
+          !clients_[fd]->connection.has_output()) {
+        Close(static_cast<int>(fd));
+      }
+    }
+  }
+  return client_count_ == 0 || since >= kLeaveMax;
 }
 
 void EchoServer::AnswerDelayed() {
@@ -349,8 +395,14 @@ void EchoServer::AnswerDelayed() {
 }
 
 int EchoServer::WaitMilliseconds() const {
-  if (delayed_.empty()) return -1;
-  const int64_t left = delayed_.begin()->first - NowNanoseconds();
+  int64_t due = INT64_MAX;
+  if (!delayed_.empty()) due = delayed_.begin()->first;
+  if (left_at_ != 0) {
+    const int64_t idle_over = left_at_ + kIdleGrace;
+    due = std::min(due, idle_over > NowNanoseconds() ? idle_over : left_at_ + kLeaveMax);
+  }
+  if (due == INT64_MAX) return -1;
+  const int64_t left = due - NowNanoseconds();
   if (left <= 0) return 0;
   return static_cast<int>((left + 999'999) / 1'000'000);
 }

@@ -184,13 +184,19 @@ void EchoConnection::DelayOver() {
   if (state_ == State::kDelayed) Answer();
 }
 
+void EchoConnection::Leave() {
+  if (state_ != State::kFrameHead) return;
+  out_.append("\x88\x02\x03\xe9", 4);  // 1001, going away
+  state_ = State::kClosing;
+}
+
 void EchoConnection::Answer() {
   if (request_.websocket) {
     StartWebSocket();
     return;
   }
   const std::string_view path = request_.path;
-  if (path == "/close") request_.keepalive = false;
+  if (path == "/close" || options_.leaving) request_.keepalive = false;
   state_ = request_.keepalive ? State::kHead : State::kClosing;
   AnswerPath(path);
 }

@@ -57,6 +57,8 @@ class EchoConnection {
   // Positive: the answer is held back this long, until DelayOver().
   Duration delay() const { return state_ == State::kDelayed ? delay_ : Duration{}; }
   void DelayOver();
+  // The server stops: a WebSocket is told to go away, at the next boundary between frames.
+  void Leave();
 
   bool has_output() const { return out_offset_ < out_.size() || body_left_ > 0; }
   // Close once nothing is left to send.
