@@ -11,7 +11,8 @@ namespace rondo::control {
 namespace {
 
 health::Actor SourceActor(const config::BackendSource& source) {
-  return source.kind == config::BackendSource::Kind::kFile ? health::Actor::kFile : health::Actor::kDns;
+  return source.kind == config::BackendSource::Kind::kFile ? health::Actor::kFile
+                                                           : health::Actor::kDns;
 }
 
 }  // namespace
@@ -27,8 +28,8 @@ Cluster::Cluster(rt::Loop& loop, config::Config base, ClusterOptions options, Cl
       events_(events),
       changed_(loop.engine()) {
   state_.revision = 1;
-  members_ = std::make_unique<Members>(
-      Members::Parts{loop_, links_, publisher_, events_, changed_, options_.bell, options_.workers});
+  members_ = std::make_unique<Members>(Members::Parts{loop_, links_, publisher_, events_, changed_,
+                                                      options_.bell, options_.workers});
 }
 
 Cluster::~Cluster() = default;
@@ -37,8 +38,8 @@ absl::StatusOr<std::shared_ptr<const upstream::Snapshot>> Cluster::Start() {
   absl::StatusOr<StateStore::Loaded> loaded = store_.Load();
   if (!loaded.ok()) return loaded.status();
   if (!loaded->problem.empty()) {
-    LogError("process.state_file " + store_.path() + " cannot be used: " + loaded->problem + "; it is kept as " +
-             loaded->kept_as);
+    LogError("process.state_file " + store_.path() + " cannot be used: " + loaded->problem +
+             "; it is kept as " + loaded->kept_as);
     std::string data;
     JsonWriter json(data);
     json.BeginObject();
@@ -52,7 +53,8 @@ absl::StatusOr<std::shared_ptr<const upstream::Snapshot>> Cluster::Start() {
     ++state_.revision;
     UseSavedBase();
   }
-  // A file that was edited while nobody served may contradict what is saved: then the file is right, and says so.
+  // A file that was edited while nobody served may contradict what is saved: then the file is
+  // right, and says so.
   const Applied first = Apply(base_.upstreams, {}, state_.overlay);
   for (const EndedEntry& conflict : first.conflicts) {
     const auto entry = state_.overlay.upstreams.find(conflict.upstream);
@@ -64,7 +66,8 @@ absl::StatusOr<std::shared_ptr<const upstream::Snapshot>> Cluster::Start() {
       if (entry->second.empty()) state_.overlay.upstreams.erase(entry);
     }
     LogError("a change of the API cannot be kept: upstream " + conflict.upstream +
-             (conflict.backend.empty() ? "" : ", backend " + conflict.backend) + ": " + conflict.what);
+             (conflict.backend.empty() ? "" : ", backend " + conflict.backend) + ": " +
+             conflict.what);
   }
   EndEntries(first.conflicts);
   ApplyAll(health::Actor::kConfig);
@@ -80,7 +83,9 @@ std::vector<const UpstreamView*> Cluster::Upstreams() const {
   return result;
 }
 
-const UpstreamView* Cluster::FindUpstream(std::string_view name) const { return members_->Find(name); }
+const UpstreamView* Cluster::FindUpstream(std::string_view name) const {
+  return members_->Find(name);
+}
 
 const BackendView* Cluster::FindBackend(std::string_view upstream, std::string_view id) const {
   return members_->Find(upstream, id);
@@ -88,13 +93,16 @@ const BackendView* Cluster::FindBackend(std::string_view upstream, std::string_v
 
 const BackendView* Cluster::FindSerial(uint64_t serial) const { return members_->Find(serial); }
 
-std::optional<DrainProgress> Cluster::Drain(const BackendView& backend) const { return members_->Drain(backend); }
+std::optional<DrainProgress> Cluster::Drain(const BackendView& backend) const {
+  return members_->Drain(backend);
+}
 
 config::Config Cluster::Exported() const {
   config::Config config = base_;
   Applied applied = Apply(base_.upstreams, {}, state_.overlay);
   config.upstreams.clear();
-  for (EffectiveUpstream& upstream : applied.upstreams) config.upstreams.push_back(std::move(upstream.settings));
+  for (EffectiveUpstream& upstream : applied.upstreams)
+    config.upstreams.push_back(std::move(upstream.settings));
   return config;
 }
 
@@ -110,7 +118,8 @@ void Cluster::Poll() { members_->Poll(); }
 
 Instant Cluster::NextPoll() const { return members_->NextPoll(); }
 
-void Cluster::OnAddresses(std::string_view upstream, size_t source, std::vector<config::Backend> backends) {
+void Cluster::OnAddresses(std::string_view upstream, size_t source,
+                          std::vector<config::Backend> backends) {
   const UpstreamView* view = FindUpstream(upstream);
   if (view == nullptr || view->removing || source >= view->settings.sources.size()) return;
   const std::string name(upstream);
@@ -120,7 +129,8 @@ void Cluster::OnAddresses(std::string_view upstream, size_t source, std::vector<
   ApplyOneAgain(name, SourceActor(view->settings.sources[source]));
 }
 
-void Cluster::OnDiscoveryProblem(std::string_view upstream, size_t source, std::string_view problem) {
+void Cluster::OnDiscoveryProblem(std::string_view upstream, size_t source,
+                                 std::string_view problem) {
   const UpstreamView* view = FindUpstream(upstream);
   if (view == nullptr || view->removing || source >= view->settings.sources.size()) return;
   const std::string name(upstream);
@@ -153,8 +163,8 @@ void Cluster::ApplyOneAgain(const std::string& name, health::Actor actor) {
   members_->Commit();
 }
 
-// Entries are out of the overlay by now: that is a change of its own. Where it cannot be saved they end again at the
-// next start.
+// Entries are out of the overlay by now: that is a change of its own. Where it cannot be saved they
+// end again at the next start.
 void Cluster::EndEntries(const std::vector<EndedEntry>& ended) {
   if (ended.empty()) return;
   ++state_.revision;
@@ -190,7 +200,8 @@ void Cluster::ApplyAll(health::Actor actor) {
     EndEntries(applied.ended);
   }
   std::vector<std::string> names;
-  for (const EffectiveUpstream& upstream : applied.upstreams) names.push_back(upstream.settings.name);
+  for (const EffectiveUpstream& upstream : applied.upstreams)
+    names.push_back(upstream.settings.name);
   std::vector<std::string> gone;
   for (const auto& upstream : members_->upstreams()) {
     const std::string& name = upstream->settings.name;
@@ -203,11 +214,13 @@ void Cluster::ApplyAll(health::Actor actor) {
   members_->Commit();
 }
 
-// Tells discovery what to look for, and takes what it knows already: indices of sources may be others by now.
+// Tells discovery what to look for, and takes what it knows already: indices of sources may be
+// others by now.
 void Cluster::RefreshSources() {
   std::vector<const config::Upstream*> upstreams;
   for (const auto& upstream : members_->upstreams()) {
-    if (!upstream->removing && !upstream->bare.sources.empty()) upstreams.push_back(&upstream->bare);
+    if (!upstream->removing && !upstream->bare.sources.empty())
+      upstreams.push_back(&upstream->bare);
   }
   links_.SetSources(upstreams);
   Discovered before;
@@ -219,12 +232,16 @@ void Cluster::RefreshSources() {
       if (const auto* known = links_.Known(upstream->name, i)) answers[i].backends = *known;
     }
     const auto old = before.find(upstream->name);
-    const auto same = [](const SourceAnswer& a, const SourceAnswer& b) { return a.backends == b.backends; };
+    const auto same = [](const SourceAnswer& a, const SourceAnswer& b) {
+      return a.backends == b.backends;
+    };
     if (old != before.end() && old->second.size() == answers.size()) {
-      for (size_t i = 0; i < answers.size(); ++i) answers[i].failed = old->second[i].failed && !answers[i].backends;
+      for (size_t i = 0; i < answers.size(); ++i)
+        answers[i].failed = old->second[i].failed && !answers[i].backends;
       if (std::ranges::equal(old->second, answers, same)) continue;
     }
-    const bool known = std::ranges::any_of(answers, [](const auto& answer) { return answer.backends.has_value(); });
+    const bool known = std::ranges::any_of(
+        answers, [](const auto& answer) { return answer.backends.has_value(); });
     if (known) ApplyOneAgain(upstream->name, SourceActor(upstream->sources.front()));
   }
 }

@@ -1,10 +1,11 @@
-// The model of what is served: the base configuration, the API's changes laid over it (overlay.h), and what
-// discovery found, which together make the effective upstreams; and beside each backend its life (health machine,
-// drain). Writes validate, persist, publish to the workers, and then return: none waits for a worker. Who wants to
-// wait for an effect awaits changed() and looks again.
+// The model of what is served: the base configuration, the API's changes laid over it (overlay.h),
+// and what discovery found, which together make the effective upstreams; and beside each backend
+// its life (health machine, drain). Writes validate, persist, publish to the workers, and then
+// return: none waits for a worker. Who wants to wait for an effect awaits changed() and looks
+// again.
 //
-// Control thread only. No clock, no thread, no network: time comes from the loop, workers are reached through
-// Publisher, checks and DNS through ClusterLinks.
+// Control thread only. No clock, no thread, no network: time comes from the loop, workers are
+// reached through Publisher, checks and DNS through ClusterLinks.
 #pragma once
 
 #include <cstdint>
@@ -34,12 +35,14 @@ using IfMatch = std::optional<uint64_t>;
 
 // What came of a write, in HTTP's words.
 struct Result {
-  int status = 200;      // 200 done (or nothing to do), 201 created, 202 drains; 400, 404, 409, 412, 503
-  std::string code;      // "ok", "invalid", "not_found", "conflict", "in_use", "precondition_failed", "not_saved", ...
-  std::string message;   // empty where ok
-  std::string field;     // what the message is about, where it is a field: "backends[2].weight"
-  uint64_t revision = 0; // after it
-  std::string id;        // of the backend that was written
+  int status =
+      200;  // 200 done (or nothing to do), 201 created, 202 drains; 400, 404, 409, 412, 503
+  std::string code;  // "ok", "invalid", "not_found", "conflict", "in_use", "precondition_failed",
+                     // "not_saved", ...
+  std::string message;    // empty where ok
+  std::string field;      // what the message is about, where it is a field: "backends[2].weight"
+  uint64_t revision = 0;  // after it
+  std::string id;         // of the backend that was written
   bool ok() const { return status < 300; }
 };
 
@@ -48,7 +51,8 @@ using config::BackendPatch;
 struct ClusterOptions {
   size_t workers = 1;
   upstream::ControlBell* bell = nullptr;  // that workers ring for Poll
-  std::string config_path;  // what Reload reads; empty: there is no file (a proxy in one line), and Reload says so
+  std::string config_path;  // what Reload reads; empty: there is no file (a proxy in one line), and
+                            // Reload says so
   config::Environment environment;  // of reloads and PUT config
 };
 
@@ -56,9 +60,10 @@ class Members;
 
 class Cluster {
  public:
-  // `base` is checked. All references outlive the cluster. Call Start once the links are ready to be called.
-  Cluster(rt::Loop& loop, config::Config base, ClusterOptions options, ClusterLinks& links, Publisher& publisher,
-          StateStore& store, Events& events);
+  // `base` is checked. All references outlive the cluster. Call Start once the links are ready to
+  // be called.
+  Cluster(rt::Loop& loop, config::Config base, ClusterOptions options, ClusterLinks& links,
+          Publisher& publisher, StateStore& store, Events& events);
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
   ~Cluster();
@@ -70,7 +75,8 @@ class Cluster {
   const Overlay& overlay() const { return state_.overlay; }
   // Rises with each accepted change of configuration or overlay; not with health, drains or DNS.
   uint64_t revision() const { return state_.revision; }
-  // In the order of the file, then those of the API. Pointers stay valid until the control thread's next await.
+  // In the order of the file, then those of the API. Pointers stay valid until the control thread's
+  // next await.
   std::vector<const UpstreamView*> Upstreams() const;
   const UpstreamView* FindUpstream(std::string_view name) const;
   const BackendView* FindBackend(std::string_view upstream, std::string_view id) const;
@@ -84,25 +90,28 @@ class Cluster {
   uint64_t reloads_failed() const { return reloads_failed_; }
 
   // -- writes --
-  // Again with the same settings: 200, and nothing changes; with others: 409. The same id elsewhere is another backend:
-  // the one there was drains. The same address under two ids: 409.
+  // Again with the same settings: 200, and nothing changes; with others: 409. The same id elsewhere
+  // is another backend: the one there was drains. The same address under two ids: 409.
   Result AddBackend(std::string_view upstream, config::Backend backend, IfMatch if_match = {});
   // `drain`: for a patch to draining, instead of the upstream's drain_timeout.
   Result PatchBackend(std::string_view upstream, std::string_view id, const BackendPatch& patch,
                       IfMatch if_match = {}, std::optional<Duration> drain = {});
   // Drains (its upstream's drain_timeout, or `drain`), then removes: 202, or 404.
-  Result RemoveBackend(std::string_view upstream, std::string_view id, std::optional<Duration> drain = {},
-                       IfMatch if_match = {});
-  // The whole desired list. Living DNS and file backends must be in it (they cannot be deleted: 409 by name).
-  Result PutBackends(std::string_view upstream, std::vector<config::Backend> backends, IfMatch if_match = {});
+  Result RemoveBackend(std::string_view upstream, std::string_view id,
+                       std::optional<Duration> drain = {}, IfMatch if_match = {});
+  // The whole desired list. Living DNS and file backends must be in it (they cannot be deleted: 409
+  // by name).
+  Result PutBackends(std::string_view upstream, std::vector<config::Backend> backends,
+                     IfMatch if_match = {});
   // Creates (201) or replaces (200) it, also where the file has one of that name.
   Result PutUpstream(config::Upstream upstream, IfMatch if_match = {});
   // 409 in_use where a route names it. Its backends drain: 202.
   Result DeleteUpstream(std::string_view name, IfMatch if_match = {});
-  // Replaces the base until the file is next reloaded (or, over a restart, until the file is another one). `text`: YAML,
-  // or JSON as WriteConfigJson writes it.
+  // Replaces the base until the file is next reloaded (or, over a restart, until the file is
+  // another one). `text`: YAML, or JSON as WriteConfigJson writes it.
   Result PutConfig(std::string_view text, IfMatch if_match = {});
-  // Whether PutConfig would accept it, but for what only trying tells (an address in use); changes nothing.
+  // Whether PutConfig would accept it, but for what only trying tells (an address in use); changes
+  // nothing.
   Result CheckConfig(std::string_view text) const;
   // Reads the file again: whole or nothing.
   Result Reload();
@@ -115,19 +124,21 @@ class Cluster {
   void OnAddresses(std::string_view upstream, size_t source, std::vector<config::Backend> backends);
   // The first attempt failed, or a later one: what is known is held.
   void OnDiscoveryProblem(std::string_view upstream, size_t source, std::string_view problem);
-  // Looks at acknowledgements, workers' reports, drains and due times. After the bell rang, and as NextPoll says.
+  // Looks at acknowledgements, workers' reports, drains and due times. After the bell rang, and as
+  // NextPoll says.
   void Poll();
   // When Poll has something to do by itself; kNever: only the bell.
   Instant NextPoll() const;
 
   // -- life --
-  // Lays the saved overlay on the base, publishes the first snapshot, begins checks and discovery. Returns the snapshot
-  // for the workers' start (Publisher::epoch() is its epoch). An error where a state file is there and cannot be used:
-  // starting would lose it.
+  // Lays the saved overlay on the base, publishes the first snapshot, begins checks and discovery.
+  // Returns the snapshot for the workers' start (Publisher::epoch() is its epoch). An error where a
+  // state file is there and cannot be used: starting would lose it.
   absl::StatusOr<std::shared_ptr<const upstream::Snapshot>> Start();
 
  private:
-  Result Refuse(int status, std::string_view code, std::string message, std::string field = {}) const;
+  Result Refuse(int status, std::string_view code, std::string message,
+                std::string field = {}) const;
   Result Done(int status, std::string id = {}) const;
   std::optional<Result> Mismatch(const IfMatch& if_match) const;
   Result NoUpstream(std::string_view name) const;
@@ -136,7 +147,8 @@ class Cluster {
   std::vector<EffectiveBackend> EntriesBase(std::string_view name) const;
   UpstreamEntry EntryOf(std::string_view name) const;
   // Saves and applies one upstream's new entry.
-  Result Write(const std::string& name, UpstreamEntry entry, int status, std::string id, std::string_view what);
+  Result Write(const std::string& name, UpstreamEntry entry, int status, std::string id,
+               std::string_view what);
   absl::Status Save();
 
   // cluster_config.cc
@@ -150,7 +162,8 @@ class Cluster {
   Result Replace(Candidate candidate, std::optional<std::string> base_text, std::string_view what);
   void UseSavedBase();
   void EndEntries(const std::vector<EndedEntry>& ended);
-  // All upstreams anew from base, discovery and overlay; entries that end are taken out of the overlay.
+  // All upstreams anew from base, discovery and overlay; entries that end are taken out of the
+  // overlay.
   void ApplyAll(health::Actor actor);
   void RefreshSources();
   void CarryAnswers(const config::Upstream& next);

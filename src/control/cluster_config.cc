@@ -1,4 +1,5 @@
-// Whole configurations: reloads of the file, PUT config, what is saved of it, and dropping the overlay.
+// Whole configurations: reloads of the file, PUT config, what is saved of it, and dropping the
+// overlay.
 #include <algorithm>
 #include <utility>
 
@@ -15,13 +16,15 @@ std::string AllErrors(const std::vector<config::Error>& errors, const std::strin
   std::string text;
   for (const config::Error& error : errors) {
     if (!text.empty()) text += '\n';
-    text += error.field.empty() ? config::FormatError(file, error) : config::FormatFieldError(error);
+    text +=
+        error.field.empty() ? config::FormatError(file, error) : config::FormatFieldError(error);
   }
   return text;
 }
 
 bool SameSource(const config::BackendSource& a, const config::BackendSource& b) {
-  return a.kind == b.kind && a.name == b.name && a.port == b.port && a.path == b.path && a.id == b.id;
+  return a.kind == b.kind && a.name == b.name && a.port == b.port && a.path == b.path &&
+         a.id == b.id;
 }
 
 std::vector<std::string> NamedUpstreams(const config::Config& config) {
@@ -102,7 +105,8 @@ Result Cluster::ParseConfig(std::string_view text, std::optional<config::Config>
       return Refuse(400, "invalid", AllErrors(parsed.errors, file), field);
     }
     if (!config::KeepSecrets(base_, *parsed.value)) {
-      return Refuse(400, "invalid", "a secret is hidden, and there is none to be kept in its place", "admin.token");
+      return Refuse(400, "invalid", "a secret is hidden, and there is none to be kept in its place",
+                    "admin.token");
     }
     *config = *std::move(parsed.value);
     return Done(200);
@@ -121,26 +125,30 @@ Result Cluster::Judge(config::Config next, std::optional<Candidate>* candidate) 
     keys += (keys.empty() ? "" : ", ") + key;
   }
   if (!keys.empty()) return Refuse(409, "needs_restart", "only a restart changes " + keys, keys);
-  // Without what was discovered entries about it are kept: they are judged when the sources are known.
+  // Without what was discovered entries about it are kept: they are judged when the sources are
+  // known.
   Applied applied = Apply(next.upstreams, {}, state_.overlay);
   std::string conflicts;
   for (const EndedEntry& conflict : applied.conflicts) {
     conflicts += (conflicts.empty() ? "upstream " : "; upstream ") + conflict.upstream +
-                 (conflict.backend.empty() ? "" : ", backend " + conflict.backend) + ": " + conflict.what;
+                 (conflict.backend.empty() ? "" : ", backend " + conflict.backend) + ": " +
+                 conflict.what;
   }
   for (const std::string& name : NamedUpstreams(next)) {
-    const bool there =
-        std::ranges::any_of(applied.upstreams, [&](const auto& each) { return each.settings.name == name; });
+    const bool there = std::ranges::any_of(
+        applied.upstreams, [&](const auto& each) { return each.settings.name == name; });
     if (there || !applied.conflicts.empty()) continue;
     conflicts += (conflicts.empty() ? "upstream " : "; upstream ") + name +
                  ": a route names it, and it was deleted through the API";
   }
-  if (!conflicts.empty()) return Refuse(409, "conflict", conflicts + " (DELETE /v1/diff drops the API's changes)");
+  if (!conflicts.empty())
+    return Refuse(409, "conflict", conflicts + " (DELETE /v1/diff drops the API's changes)");
   *candidate = Candidate{std::move(next), std::move(applied.overlay), std::move(applied.ended)};
   return Done(200);
 }
 
-Result Cluster::Replace(Candidate candidate, std::optional<std::string> base_text, std::string_view what) {
+Result Cluster::Replace(Candidate candidate, std::optional<std::string> base_text,
+                        std::string_view what) {
   if (absl::Status prepared = links_.PrepareConfig(base_, candidate.config); !prepared.ok()) {
     return Refuse(409, "cannot_apply", std::string(prepared.message()));
   }
@@ -199,22 +207,24 @@ Result Cluster::DropOverlay(IfMatch if_match) {
   return Done(200);
 }
 
-// The settings of an upstream are about to be these: what its sources have answered follows them to their new places.
+// The settings of an upstream are about to be these: what its sources have answered follows them to
+// their new places.
 void Cluster::CarryAnswers(const config::Upstream& next) {
   const auto found = discovered_.find(next.name);
   const Members::Upstream* now = members_->Find(next.name);
   if (found == discovered_.end() || now == nullptr) return;
   std::vector<SourceAnswer> carried(next.sources.size());
   for (size_t i = 0; i < next.sources.size(); ++i) {
-    const auto same = std::ranges::find_if(now->bare.sources,
-                                           [&](const auto& each) { return SameSource(each, next.sources[i]); });
+    const auto same = std::ranges::find_if(
+        now->bare.sources, [&](const auto& each) { return SameSource(each, next.sources[i]); });
     const auto index = static_cast<size_t>(same - now->bare.sources.begin());
     if (index < found->second.size()) carried[i] = found->second[index];
   }
   found->second = std::move(carried);
 }
 
-// A configuration that was put through the API stays in place of the file until that is another one.
+// A configuration that was put through the API stays in place of the file until that is another
+// one.
 void Cluster::UseSavedBase() {
   if (!state_.base_text) return;
   std::string problem;
@@ -222,16 +232,17 @@ void Cluster::UseSavedBase() {
     problem = "the file has changed since, and is used";
   } else {
     const std::string file = options_.config_path.empty() ? "configuration" : options_.config_path;
-    config::LoadResult loaded = config::Parse(*state_.base_text, file, [](std::string_view) {
-      return std::optional<std::string>();
-    });
+    config::LoadResult loaded = config::Parse(
+        *state_.base_text, file, [](std::string_view) { return std::optional<std::string>(); });
     if (!loaded.config) {
       problem = AllErrors(loaded.errors, "saved configuration");
     } else {
-      // A process is started by its file and arguments: what only a start can change is taken from there.
+      // A process is started by its file and arguments: what only a start can change is taken from
+      // there.
       loaded.config->process = base_.process;
       base_ = *std::move(loaded.config);
-      LogInfo("serving the configuration that was put through the API; the file has not changed since");
+      LogInfo(
+          "serving the configuration that was put through the API; the file has not changed since");
       return;
     }
   }

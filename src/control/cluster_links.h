@@ -1,5 +1,5 @@
-// What the cluster asks of the prober and of discovery: one interface, so that tests of the cluster need neither
-// network nor DNS. Control thread only.
+// What the cluster asks of the prober and of discovery: one interface, so that tests of the cluster
+// need neither network nor DNS. Control thread only.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,11 @@ class ClusterLinks {
   virtual ~ClusterLinks() = default;
 
   // -- active health; answered by Cluster::OnCheck and OnWarmedUp, never inline --
-  // Check it from now on, at once the first time; called again when its upstream's settings changed. Only for
-  // upstreams with a health_check or a warm_up.
+  // Check it from now on, at once the first time; called again when its upstream's settings
+  // changed. Only for upstreams with a health_check or a warm_up.
   virtual void Watch(const UpstreamView& upstream, const BackendView& backend) = 0;
-  // It is held: no checks, no warm-up, and nothing is reported of those in flight. Resume checks at once.
+  // It is held: no checks, no warm-up, and nothing is reported of those in flight. Resume checks at
+  // once.
   virtual void Pause(uint64_t serial) = 0;
   virtual void Resume(uint64_t serial) = 0;
   // It is gone. Like all of these, no effect for one that is not watched.
@@ -35,13 +36,15 @@ class ClusterLinks {
   virtual void SetSources(const std::vector<const config::Upstream*>& upstreams) = 0;
   virtual void ResolveNow(const std::string& upstream) = 0;
   // What a source of the last SetSources has given by now; null: nothing yet.
-  virtual const std::vector<config::Backend>* Known(std::string_view upstream, size_t source) const = 0;
+  virtual const std::vector<config::Backend>* Known(std::string_view upstream,
+                                                    size_t source) const = 0;
 
   // -- the process around, for reloads and PUT config --
   // Whether a change of this key (config::UnreloadableChanges) can be applied nevertheless.
   virtual bool CanApply(std::string_view key) const = 0;
-  // Opens what `next` listens on beyond `now`, all or nothing, and keeps it for the next publication; checks
-  // whatever else may fail. An error refuses the reload, and nothing has changed.
+  // Opens what `next` listens on beyond `now`, all or nothing, and keeps it for the next
+  // publication; checks whatever else may fail. An error refuses the reload, and nothing has
+  // changed.
   virtual absl::Status PrepareConfig(const config::Config& now, const config::Config& next) = 0;
   // It will not be used: something else failed.
   virtual void DropPrepared() = 0;

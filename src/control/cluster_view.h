@@ -1,5 +1,5 @@
-// How the cluster shows its upstreams and backends to others on the control thread: values to read, changed by the
-// cluster alone.
+// How the cluster shows its upstreams and backends to others on the control thread: values to read,
+// changed by the cluster alone.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@
 
 namespace rondo::control {
 
-// Where a backend or an upstream comes from. A file's or DNS's backend that the API changed keeps its source.
+// Where a backend or an upstream comes from. A file's or DNS's backend that the API changed keeps
+// its source.
 enum class Origin : uint8_t { kConfig, kApi, kDns, kFile };
 std::string_view OriginName(Origin origin);  // "config", "api", "dns", "file"
 
@@ -34,7 +35,8 @@ enum class DrainStep : uint8_t {
 };
 
 struct BackendView {
-  // Unique in its upstream. What leaves while another with its id has come is shown as "ID@ADDRESS".
+  // Unique in its upstream. What leaves while another with its id has come is shown as
+  // "ID@ADDRESS".
   std::string id;
   config::Backend settings;
   std::shared_ptr<upstream::BackendShared> shared;
@@ -52,7 +54,7 @@ struct BackendView {
 };
 
 struct UpstreamView {
-  config::Upstream settings;  // `backends`: without those that leave
+  config::Upstream settings;        // `backends`: without those that leave
   Origin origin = Origin::kConfig;  // kConfig or kApi
   bool changed = false;             // the file's, replaced or with entries of the API
   bool expecting = false;           // a source has not answered for the first time yet
@@ -64,9 +66,9 @@ struct UpstreamView {
 
 struct DrainProgress {
   DrainStep step = DrainStep::kNone;
-  uint32_t in_flight = 0;       // requests and tunnels
-  Duration left{0};             // until what is left is cut; 0 once it is drained
-  bool sticky = false;          // requests with its cookie still reach it
+  uint32_t in_flight = 0;  // requests and tunnels
+  Duration left{0};        // until what is left is cut; 0 once it is drained
+  bool sticky = false;     // requests with its cookie still reach it
   bool removing = false;
   bool done() const { return step == DrainStep::kDrained; }
 };

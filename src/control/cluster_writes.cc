@@ -1,4 +1,5 @@
-// The API's writes on backends and upstreams: each makes one upstream's new overlay entry, and Write does the rest.
+// The API's writes on backends and upstreams: each makes one upstream's new overlay entry, and
+// Write does the rest.
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -12,10 +13,13 @@ namespace {
 
 bool IsDiscovered(Origin origin) { return origin == Origin::kDns || origin == Origin::kFile; }
 
-std::string_view FoundBy(Origin origin) { return origin == Origin::kFile ? "a watched file has it" : "DNS has it"; }
+std::string_view FoundBy(Origin origin) {
+  return origin == Origin::kFile ? "a watched file has it" : "DNS has it";
+}
 
 const EffectiveBackend* FindId(const std::vector<EffectiveBackend>& backends, std::string_view id) {
-  const auto found = std::ranges::find_if(backends, [&](const auto& each) { return each.settings.id == id; });
+  const auto found =
+      std::ranges::find_if(backends, [&](const auto& each) { return each.settings.id == id; });
   return found == backends.end() ? nullptr : &*found;
 }
 
@@ -24,7 +28,8 @@ std::string RouteThatNames(const config::Config& config, std::string_view upstre
   for (const config::Listener& listener : config.listeners) {
     for (size_t i = 0; i < listener.routes.size(); ++i) {
       const config::RouteConfig& route = listener.routes[i];
-      const bool split = std::ranges::any_of(route.upstreams, [&](const auto& each) { return each.name == upstream; });
+      const bool split = std::ranges::any_of(
+          route.upstreams, [&](const auto& each) { return each.name == upstream; });
       if (split || route.upstream == upstream) {
         return "listener " + listener.name + ", route " + std::to_string(i + 1);
       }
@@ -47,8 +52,10 @@ Hold HoldOf(config::WantedState state) {
 
 }  // namespace
 
-Result Cluster::Refuse(int status, std::string_view code, std::string message, std::string field) const {
-  return Result{status, std::string(code), std::move(message), std::move(field), state_.revision, ""};
+Result Cluster::Refuse(int status, std::string_view code, std::string message,
+                       std::string field) const {
+  return Result{status,           std::string(code), std::move(message),
+                std::move(field), state_.revision,   ""};
 }
 
 Result Cluster::Done(int status, std::string id) const {
@@ -62,12 +69,13 @@ Result Cluster::NoUpstream(std::string_view name) const {
 std::optional<Result> Cluster::Mismatch(const IfMatch& if_match) const {
   if (!if_match || *if_match == state_.revision) return std::nullopt;
   return Refuse(412, "precondition_failed",
-                "the configuration is at revision " + std::to_string(state_.revision) + ", not at " +
-                    std::to_string(*if_match));
+                "the configuration is at revision " + std::to_string(state_.revision) +
+                    ", not at " + std::to_string(*if_match));
 }
 
 const config::Upstream* Cluster::BaseOf(std::string_view name) const {
-  const auto found = std::ranges::find_if(base_.upstreams, [&](const auto& each) { return each.name == name; });
+  const auto found =
+      std::ranges::find_if(base_.upstreams, [&](const auto& each) { return each.name == name; });
   return found == base_.upstreams.end() ? nullptr : &*found;
 }
 
@@ -78,13 +86,15 @@ UpstreamEntry Cluster::EntryOf(std::string_view name) const {
 
 std::vector<EffectiveBackend> Cluster::EntriesBase(std::string_view name) const {
   const auto answers = discovered_.find(name);
-  const std::vector<SourceAnswer>* known = answers == discovered_.end() ? nullptr : &answers->second;
+  const std::vector<SourceAnswer>* known =
+      answers == discovered_.end() ? nullptr : &answers->second;
   const auto entry = state_.overlay.upstreams.find(name);
   if (entry != state_.overlay.upstreams.end() && entry->second.written) {
     return BaseBackends(*entry->second.written, known, Origin::kApi);
   }
   const config::Upstream* base = BaseOf(name);
-  return base == nullptr ? std::vector<EffectiveBackend>() : BaseBackends(*base, known, Origin::kConfig);
+  return base == nullptr ? std::vector<EffectiveBackend>()
+                         : BaseBackends(*base, known, Origin::kConfig);
 }
 
 Result Cluster::Write(const std::string& name, UpstreamEntry entry, int status, std::string id,
@@ -93,7 +103,8 @@ Result Cluster::Write(const std::string& name, UpstreamEntry entry, int status, 
   if (!applied.conflicts.empty()) return Refuse(409, "conflict", applied.conflicts.front().what);
   // What is the base's own by now needs no entry.
   const auto laid = applied.overlay.upstreams.find(name);
-  UpstreamEntry kept = laid == applied.overlay.upstreams.end() ? UpstreamEntry() : std::move(laid->second);
+  UpstreamEntry kept =
+      laid == applied.overlay.upstreams.end() ? UpstreamEntry() : std::move(laid->second);
   if (kept == EntryOf(name)) return Done(status == 201 ? 200 : status, std::move(id));
 
   const auto put = [&](UpstreamEntry value) {
@@ -113,7 +124,8 @@ Result Cluster::Write(const std::string& name, UpstreamEntry entry, int status, 
   }
   members_->SetConfig(base_, state_.revision);
   if (applied.upstreams.empty()) members_->Remove(name, health::Actor::kApi);
-  for (EffectiveUpstream& upstream : applied.upstreams) members_->Set(std::move(upstream), health::Actor::kApi);
+  for (EffectiveUpstream& upstream : applied.upstreams)
+    members_->Set(std::move(upstream), health::Actor::kApi);
   std::string data;
   JsonWriter json(data);
   json.BeginObject();
@@ -137,29 +149,35 @@ Result Cluster::AddBackend(std::string_view upstream, config::Backend backend, I
     const bool same_id = each->settings.id == backend.id;
     const bool same_address = each->settings.address == backend.address;
     if (same_id && same_address) {
-      const bool same = each->settings.weight == backend.weight && each->settings.backup == backend.backup &&
+      const bool same = each->settings.weight == backend.weight &&
+                        each->settings.backup == backend.backup &&
                         each->settings.max_connections == backend.max_connections;
       if (same) return Done(200, backend.id);
-      return Refuse(409, "exists", "backend " + backend.id + " is there with other settings: PATCH it");
+      return Refuse(409, "exists",
+                    "backend " + backend.id + " is there with other settings: PATCH it");
     }
     if (same_address) {
       return Refuse(409, "exists", "backend " + each->id + " has this address", "address");
     }
     if (same_id && IsDiscovered(each->origin)) {
-      return Refuse(409, "conflict", "backend " + backend.id + " is at another address: " +
-                                         std::string(FoundBy(each->origin)), "id");
+      return Refuse(
+          409, "conflict",
+          "backend " + backend.id + " is at another address: " + std::string(FoundBy(each->origin)),
+          "id");
     }
   }
   UpstreamEntry entry = EntryOf(upstream);
   const std::vector<EffectiveBackend> base = EntriesBase(upstream);
-  const std::optional<BackendEntry> change = EntryFor(FindId(base, backend.id), backend, Hold::kNone);
+  const std::optional<BackendEntry> change =
+      EntryFor(FindId(base, backend.id), backend, Hold::kNone);
   entry.backends.erase(backend.id);
   if (change) entry.backends.emplace(backend.id, *change);
   return Write(std::string(upstream), std::move(entry), 201, backend.id, "backend added");
 }
 
-Result Cluster::PatchBackend(std::string_view upstream, std::string_view id, const BackendPatch& patch,
-                             IfMatch if_match, std::optional<Duration> drain) {
+Result Cluster::PatchBackend(std::string_view upstream, std::string_view id,
+                             const BackendPatch& patch, IfMatch if_match,
+                             std::optional<Duration> drain) {
   if (auto mismatch = Mismatch(if_match)) return *std::move(mismatch);
   const BackendView* view = FindBackend(upstream, id);
   if (view == nullptr) return Refuse(404, "not_found", "there is no backend " + std::string(id));
@@ -176,7 +194,8 @@ Result Cluster::PatchBackend(std::string_view upstream, std::string_view id, con
   const std::vector<EffectiveBackend> base = EntriesBase(upstream);
   const EffectiveBackend* of = FindId(base, wanted.id);
   const auto before = entry.backends.find(wanted.id);
-  const bool added = before != entry.backends.end() && before->second.kind == BackendEntry::Kind::kAdded;
+  const bool added =
+      before != entry.backends.end() && before->second.kind == BackendEntry::Kind::kAdded;
   std::optional<BackendEntry> change;
   if (added) {
     change = before->second;
@@ -205,8 +224,8 @@ Result Cluster::PatchBackend(std::string_view upstream, std::string_view id, con
   return result;
 }
 
-Result Cluster::RemoveBackend(std::string_view upstream, std::string_view id, std::optional<Duration> drain,
-                              IfMatch if_match) {
+Result Cluster::RemoveBackend(std::string_view upstream, std::string_view id,
+                              std::optional<Duration> drain, IfMatch if_match) {
   if (auto mismatch = Mismatch(if_match)) return *std::move(mismatch);
   const BackendView* view = FindBackend(upstream, id);
   if (view == nullptr) return Refuse(404, "not_found", "there is no backend " + std::string(id));
@@ -220,7 +239,8 @@ Result Cluster::RemoveBackend(std::string_view upstream, std::string_view id, st
   }
   if (IsDiscovered(view->origin)) {
     return Refuse(409, "discovered",
-                  "backend " + view->id + " cannot be deleted while " + std::string(FoundBy(view->origin)) +
+                  "backend " + view->id + " cannot be deleted while " +
+                      std::string(FoundBy(view->origin)) +
                       ": set it draining, or take it out there");
   }
   UpstreamEntry entry = EntryOf(upstream);
@@ -229,8 +249,9 @@ Result Cluster::RemoveBackend(std::string_view upstream, std::string_view id, st
   entry.backends.erase(name);
   if (const EffectiveBackend* of = FindId(base, name)) {
     if (IsDiscovered(of->origin)) {
-      return Refuse(409, "discovered", "backend " + name + " cannot be deleted while " +
-                                           std::string(FoundBy(of->origin)));
+      return Refuse(
+          409, "discovered",
+          "backend " + name + " cannot be deleted while " + std::string(FoundBy(of->origin)));
     }
     BackendEntry removed;
     removed.kind = BackendEntry::Kind::kRemoved;
@@ -243,7 +264,8 @@ Result Cluster::RemoveBackend(std::string_view upstream, std::string_view id, st
   return result;
 }
 
-Result Cluster::PutBackends(std::string_view upstream, std::vector<config::Backend> backends, IfMatch if_match) {
+Result Cluster::PutBackends(std::string_view upstream, std::vector<config::Backend> backends,
+                            IfMatch if_match) {
   if (auto mismatch = Mismatch(if_match)) return *std::move(mismatch);
   const UpstreamView* view = FindUpstream(upstream);
   if (view == nullptr || view->removing) return NoUpstream(upstream);
@@ -257,7 +279,8 @@ Result Cluster::PutBackends(std::string_view upstream, std::vector<config::Backe
       return Refuse(400, "invalid", "the id " + each.id + " is there twice", field + ".id");
     }
     if (!addresses.insert(each.address.ToString()).second) {
-      return Refuse(400, "invalid", "the address " + each.address.ToString() + " is there twice", field + ".address");
+      return Refuse(400, "invalid", "the address " + each.address.ToString() + " is there twice",
+                    field + ".address");
     }
   }
   const UpstreamEntry old = EntryOf(upstream);
@@ -266,12 +289,14 @@ Result Cluster::PutBackends(std::string_view upstream, std::vector<config::Backe
   const std::vector<EffectiveBackend> base = EntriesBase(upstream);
   for (const EffectiveBackend& each : base) {
     const auto found = wanted.find(each.settings.id);
-    if (found != wanted.end() && (!IsDiscovered(each.origin) || found->second->address == each.settings.address)) {
+    if (found != wanted.end() &&
+        (!IsDiscovered(each.origin) || found->second->address == each.settings.address)) {
       continue;
     }
     if (IsDiscovered(each.origin)) {
-      return Refuse(409, "discovered", "backend " + each.settings.id + " must be in the list while " +
-                                           std::string(FoundBy(each.origin)));
+      return Refuse(409, "discovered",
+                    "backend " + each.settings.id + " must be in the list while " +
+                        std::string(FoundBy(each.origin)));
     }
     BackendEntry removed;
     removed.kind = BackendEntry::Kind::kRemoved;
@@ -280,13 +305,16 @@ Result Cluster::PutBackends(std::string_view upstream, std::vector<config::Backe
   }
   for (const auto& [id, each] : wanted) {
     const BackendView* there = FindBackend(upstream, id);
-    const bool same = there != nullptr && !there->removing && there->settings.address == each->address;
-    std::optional<BackendEntry> change = EntryFor(FindId(base, id), *each, same ? there->hold : Hold::kNone);
+    const bool same =
+        there != nullptr && !there->removing && there->settings.address == each->address;
+    std::optional<BackendEntry> change =
+        EntryFor(FindId(base, id), *each, same ? there->hold : Hold::kNone);
     if (change) entry.backends.emplace(id, *std::move(change));
   }
   // What is about backends that a source has yet to bring is not this list's matter.
   for (const auto& [id, each] : old.backends) {
-    if (each.kind == BackendEntry::Kind::kChanged && FindId(base, id) == nullptr) entry.backends.emplace(id, each);
+    if (each.kind == BackendEntry::Kind::kChanged && FindId(base, id) == nullptr)
+      entry.backends.emplace(id, each);
   }
   return Write(std::string(upstream), std::move(entry), 200, "", "backends replaced");
 }
@@ -300,7 +328,8 @@ Result Cluster::PutUpstream(config::Upstream upstream, IfMatch if_match) {
   entry.created = BaseOf(name) == nullptr;
   for (const config::Backend& backend : upstream.backends) {
     const BackendView* before = there ? FindBackend(name, backend.id) : nullptr;
-    if (before == nullptr || before->removing || before->settings.address != backend.address) continue;
+    if (before == nullptr || before->removing || before->settings.address != backend.address)
+      continue;
     if (before->hold == Hold::kNone) continue;
     BackendEntry held;
     held.address = backend.address;
@@ -308,7 +337,8 @@ Result Cluster::PutUpstream(config::Upstream upstream, IfMatch if_match) {
     entry.backends.emplace(backend.id, std::move(held));
   }
   CarryAnswers(upstream);
-  // A created one that the base has by now would be a conflict only of a reload: here the base is what it is.
+  // A created one that the base has by now would be a conflict only of a reload: here the base is
+  // what it is.
   entry.written = std::move(upstream);
   Result result = Write(name, std::move(entry), there ? 200 : 201, "", "upstream written");
   RefreshSources();

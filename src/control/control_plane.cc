@@ -21,7 +21,8 @@ uint64_t Seed() {
   return value;
 }
 
-ClusterOptions OptionsOf(const ServerOptions& options, size_t workers, upstream::ControlBell& bell) {
+ClusterOptions OptionsOf(const ServerOptions& options, size_t workers,
+                         upstream::ControlBell& bell) {
   ClusterOptions result;
   result.workers = workers;
   result.bell = &bell;
@@ -42,8 +43,9 @@ std::string_view EngineName(io::EngineKind kind) {
 
 }  // namespace
 
-ControlPlane::ControlPlane(io::Engine& engine, const config::Config& config, const ServerOptions& options,
-                           const io::EngineChoice& choice, size_t workers, LogWriter* log)
+ControlPlane::ControlPlane(io::Engine& engine, const config::Config& config,
+                           const ServerOptions& options, const io::EngineChoice& choice,
+                           size_t workers, LogWriter* log)
     : options_(options),
       choice_(choice),
       log_(log),
@@ -56,11 +58,13 @@ ControlPlane::ControlPlane(io::Engine& engine, const config::Config& config, con
       watcher_(loop_),
       discovery_(loop_, resolver_, watcher_, *this, config.resolver),
       prober_(loop_, *this, Seed(), "rondo-health/" + options.version),
-      cluster_(loop_, config, OptionsOf(options, workers, bell_), *this, publisher_, store_, events_),
+      cluster_(loop_, config, OptionsOf(options, workers, bell_), *this, publisher_, store_,
+               events_),
       lifecycle_(*this),
       signals_(loop_, *this),
       numbers_(loop_, cluster_, &prober_,
-               ProcessFacts{options.version, options.commit, std::string(EngineName(choice.kind)), choice.reason}) {
+               ProcessFacts{options.version, options.commit, std::string(EngineName(choice.kind)),
+                            choice.reason}) {
   bell_.Attach(&engine);
   Attach(cluster_, prober_, &discovery_);
 }
@@ -71,8 +75,8 @@ absl::Status ControlPlane::Start() {
   if (absl::Status started = signals_.Start(); !started.ok()) return started;
   const auto snapshot = cluster_.Start();
   if (!snapshot.ok()) {
-    return absl::Status(snapshot.status().code(),
-                        "cannot use process.state_file: " + std::string(snapshot.status().message()));
+    return absl::Status(snapshot.status().code(), "cannot use process.state_file: " +
+                                                      std::string(snapshot.status().message()));
   }
   if (absl::Status prepared = sockets_.Prepare(cluster_.base()); !prepared.ok()) return prepared;
   if (absl::Status admin = StartAdmin(); !admin.ok()) return admin;
@@ -87,15 +91,18 @@ absl::Status ControlPlane::StartWorkers() {
   start.log_sink = log_;
   start.bell = &bell_;
   const ListenerSockets::Change change = sockets_.Commit();
-  for (const auto& of_worker : change.open) start.sockets.push_back(WithSlots(of_worker, *start.snapshot));
+  for (const auto& of_worker : change.open)
+    start.sockets.push_back(WithSlots(of_worker, *start.snapshot));
   if (absl::Status started = workers_.Start(std::move(start)); !started.ok()) {
-    return absl::Status(started.code(), "cannot start the workers: " + std::string(started.message()));
+    return absl::Status(started.code(),
+                        "cannot start the workers: " + std::string(started.message()));
   }
   const std::vector<proxy::Worker*> workers = workers_.workers();
   publisher_.Start(workers);
   std::vector<WorkerMeters> meters;
   for (size_t i = 0; i < workers.size(); ++i) {
-    meters.push_back({&workers[i]->traffic(), &workers[i]->minute(), [this, i] { return workers_.CpuTime(i); }});
+    meters.push_back(
+        {&workers[i]->traffic(), &workers[i]->minute(), [this, i] { return workers_.CpuTime(i); }});
   }
   numbers_.SetWorkers(std::move(meters));
   return absl::OkStatus();
@@ -165,7 +172,8 @@ bool ControlPlane::CanApply(std::string_view key) const {
 }
 
 absl::Status ControlPlane::PrepareConfig(const config::Config&, const config::Config& next) {
-  if (lifecycle_.step() != Lifecycle::Step::kServing) return absl::UnavailableError("the process is stopping");
+  if (lifecycle_.step() != Lifecycle::Step::kServing)
+    return absl::UnavailableError("the process is stopping");
   return sockets_.Prepare(next);
 }
 
@@ -215,7 +223,8 @@ void ControlPlane::BeginLameDuck(Duration lame_duck) {
   JsonWriter json(data);
   json.BeginObject();
   const auto grace = cluster_.base().process.shutdown_grace + lame_duck;
-  json.Key("timeout_ms").Number(std::chrono::duration_cast<std::chrono::milliseconds>(grace).count());
+  json.Key("timeout_ms")
+      .Number(std::chrono::duration_cast<std::chrono::milliseconds>(grace).count());
   json.EndObject();
   events_.Append(EventType::kDrainStarted, data);
   if (lame_duck > Duration::zero()) LogInfo("stopping: serving on for process.lame_duck first");

@@ -1,4 +1,5 @@
-// Everything that lives on the control thread of a serving process, and the workers it rules: the composition root.
+// Everything that lives on the control thread of a serving process, and the workers it rules: the
+// composition root.
 #pragma once
 
 #include <memory>

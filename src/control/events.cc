@@ -20,8 +20,9 @@ std::string Rfc3339(WallTime at) {
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   char text[64];
-  std::snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1,
-                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, static_cast<int>(ms % 1000));
+  std::snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900,
+                utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+                static_cast<int>(ms % 1000));
   return text;
 }
 
@@ -53,10 +54,12 @@ std::string_view EventTypeName(EventType type) {
   return "";
 }
 
-Events::Events(io::Engine& engine) : engine_(engine), last_(BaseOf(engine.WallNow())), notice_(engine) {}
+Events::Events(io::Engine& engine)
+    : engine_(engine), last_(BaseOf(engine.WallNow())), notice_(engine) {}
 
 uint64_t Events::BaseOf(WallTime start) {
-  const int64_t ms = std::chrono::duration_cast<milliseconds>(start.time_since_epoch()).count() - kYear2020Ms;
+  const int64_t ms =
+      std::chrono::duration_cast<milliseconds>(start.time_since_epoch()).count() - kYear2020Ms;
   return ms <= 0 ? 0 : static_cast<uint64_t>(ms) * 1024;
 }
 
@@ -72,7 +75,9 @@ uint64_t Events::Append(EventType type, std::string_view json) {
   return last_;
 }
 
-bool Events::Knows(uint64_t after) const { return after <= last_ && after + events_.size() >= last_; }
+bool Events::Knows(uint64_t after) const {
+  return after <= last_ && after + events_.size() >= last_;
+}
 
 const Event* Events::Next(uint64_t after) const {
   RONDO_DCHECK(Knows(after));

@@ -1,5 +1,5 @@
-// What happened, for whoever follows GET /v1/events: the last kKept events with ids that rise by one. Control
-// thread only; pure but for the notice.
+// What happened, for whoever follows GET /v1/events: the last kKept events with ids that rise by
+// one. Control thread only; pure but for the notice.
 #pragma once
 
 #include <cstddef>
@@ -17,14 +17,14 @@ enum class EventType : uint8_t {
   kBackendState,    // {upstream, backend, from, state, reason, actor}
   kBackendAdded,    // {upstream, backend, address, source}
   kBackendRemoved,  // {upstream, backend, address, reason}
-  kHealth,          // a check whose result differs from the one before: {upstream, backend, passed, detail}
-  kDrainStarted,    // {upstream, backend, timeout_ms, removing}; without upstream: the process
-  kDrainFinished,   // {upstream, backend, cut: how many requests were cut}
-  kReload,          // {result: "ok" or "failed", revision, message}
-  kConfig,          // {revision, what}
-  kOverlayEnded,    // an entry lost what it was about: {upstream, backend, what}
-  kStateFile,       // {problem, kept_as}
-  kDns,             // {upstream, source, problem}
+  kHealth,  // a check whose result differs from the one before: {upstream, backend, passed, detail}
+  kDrainStarted,   // {upstream, backend, timeout_ms, removing}; without upstream: the process
+  kDrainFinished,  // {upstream, backend, cut: how many requests were cut}
+  kReload,         // {result: "ok" or "failed", revision, message}
+  kConfig,         // {revision, what}
+  kOverlayEnded,   // an entry lost what it was about: {upstream, backend, what}
+  kStateFile,      // {problem, kept_as}
+  kDns,            // {upstream, source, problem}
 };
 // "backend_state", "drain_finished", ...
 std::string_view EventTypeName(EventType type);
@@ -43,11 +43,12 @@ class Events {
  public:
   static constexpr size_t kKept = 1024;
 
-  // Ids begin behind `base`, which is larger than any id of an earlier process (BaseOf the start's wall clock): so
-  // that a Last-Event-ID of that process is recognised as too old.
+  // Ids begin behind `base`, which is larger than any id of an earlier process (BaseOf the start's
+  // wall clock): so that a Last-Event-ID of that process is recognised as too old.
   explicit Events(io::Engine& engine);
-  // Milliseconds since 2020, times 1024: a process would have to append a million events a second to reach the
-  // base of one that starts after it. Below 2^53 until the year 2200, for JavaScript's sake.
+  // Milliseconds since 2020, times 1024: a process would have to append a million events a second
+  // to reach the base of one that starts after it. Below 2^53 until the year 2200, for JavaScript's
+  // sake.
   static uint64_t BaseOf(WallTime start);
 
   // `json`: an object; "at" is put first. Wakes whoever waits. Returns the id.
@@ -55,8 +56,8 @@ class Events {
 
   // The first event behind `after`; null where there is none yet. O(1). REQUIRES: Knows(after).
   const Event* Next(uint64_t after) const;
-  // Whether all events behind `after` are still here. False for ids of other processes and for what is too old:
-  // then say so, and go on from last().
+  // Whether all events behind `after` are still here. False for ids of other processes and for what
+  // is too old: then say so, and go on from last().
   bool Knows(uint64_t after) const;
   // The id of the newest event, or the base where there is none.
   uint64_t last() const { return last_; }

@@ -1,5 +1,5 @@
-// The process's end, step by step, as a state machine over time: red, lame duck, drain, cut, done. Asks its hands to do
-// what each step needs; knows no signal, thread or clock. Control thread.
+// The process's end, step by step, as a state machine over time: red, lame duck, drain, cut, done.
+// Asks its hands to do what each step needs; knows no signal, thread or clock. Control thread.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,8 @@ void Links::Watch(const UpstreamView& upstream, const BackendView& backend) {
   target.serial = backend.serial();
   target.address = backend.settings.address;
   if (const auto& check = upstream.settings.health_check) {
-    if (check_ == nullptr || *check_ != *check) check_ = std::make_shared<const config::HealthCheck>(*check);
+    if (check_ == nullptr || *check_ != *check)
+      check_ = std::make_shared<const config::HealthCheck>(*check);
     target.check = check_;
   }
   if (prober_->Has(target.serial)) {
@@ -45,7 +46,9 @@ const std::vector<config::Backend>* Links::Known(std::string_view upstream, size
 
 bool Links::CanApply(std::string_view) const { return false; }
 
-absl::Status Links::PrepareConfig(const config::Config&, const config::Config&) { return absl::OkStatus(); }
+absl::Status Links::PrepareConfig(const config::Config&, const config::Config&) {
+  return absl::OkStatus();
+}
 
 void Links::CommitConfig(const config::Config&, const config::Config&) {}
 
@@ -55,11 +58,13 @@ void Links::OnCheck(uint64_t serial, const health::CheckResult& result) {
 
 void Links::OnWarmedUp(uint64_t serial, uint32_t) { cluster_->OnWarmedUp(serial); }
 
-void Links::OnAddresses(const std::string& upstream, size_t source, std::vector<config::Backend> backends) {
+void Links::OnAddresses(const std::string& upstream, size_t source,
+                        std::vector<config::Backend> backends) {
   cluster_->OnAddresses(upstream, source, std::move(backends));
 }
 
-void Links::OnDiscoveryProblem(const std::string& upstream, size_t source, const std::string& text) {
+void Links::OnDiscoveryProblem(const std::string& upstream, size_t source,
+                               const std::string& text) {
   cluster_->OnDiscoveryProblem(upstream, source, text);
 }
 

@@ -1,5 +1,6 @@
-// Joins the cluster with the prober and with discovery, both ways. The part about the process around is for who knows
-// it (server.cc): here it refuses nothing and does nothing, as simulations want it. Control thread.
+// Joins the cluster with the prober and with discovery, both ways. The part about the process
+// around is for who knows it (server.cc): here it refuses nothing and does nothing, as simulations
+// want it. Control thread.
 #pragma once
 
 #include <memory>
@@ -29,7 +30,8 @@ class Links : public ClusterLinks, public ProbeListener, public DiscoveryListene
   void WarmUp(const UpstreamView& upstream, const BackendView& backend) override;
   void SetSources(const std::vector<const config::Upstream*>& upstreams) override;
   void ResolveNow(const std::string& upstream) override;
-  const std::vector<config::Backend>* Known(std::string_view upstream, size_t source) const override;
+  const std::vector<config::Backend>* Known(std::string_view upstream,
+                                            size_t source) const override;
   bool CanApply(std::string_view key) const override;
   absl::Status PrepareConfig(const config::Config& now, const config::Config& next) override;
   void DropPrepared() override {}
@@ -37,8 +39,10 @@ class Links : public ClusterLinks, public ProbeListener, public DiscoveryListene
 
   void OnCheck(uint64_t serial, const health::CheckResult& result) override;
   void OnWarmedUp(uint64_t serial, uint32_t succeeded) override;
-  void OnAddresses(const std::string& upstream, size_t source, std::vector<config::Backend> backends) override;
-  void OnDiscoveryProblem(const std::string& upstream, size_t source, const std::string& text) override;
+  void OnAddresses(const std::string& upstream, size_t source,
+                   std::vector<config::Backend> backends) override;
+  void OnDiscoveryProblem(const std::string& upstream, size_t source,
+                          const std::string& text) override;
 
  private:
   Cluster* cluster_ = nullptr;

@@ -25,7 +25,8 @@ absl::Status ListenerSockets::Prepare(const config::Config& next) {
       Entry entry;
       entry.wanted = address;
       entry.listener = listener.name;
-      const auto open = std::ranges::find_if(entries_, [&](const Entry& each) { return each.wanted == address; });
+      const auto open =
+          std::ranges::find_if(entries_, [&](const Entry& each) { return each.wanted == address; });
       absl::Status status;
       if (open == entries_.end()) {
         entry.fresh = true;
@@ -44,7 +45,8 @@ absl::Status ListenerSockets::Prepare(const config::Config& next) {
       prepared_.push_back(std::move(entry));
       if (!status.ok()) {
         DropPrepared();
-        return absl::Status(status.code(), "listener " + listener.name + ": " + std::string(status.message()));
+        return absl::Status(status.code(),
+                            "listener " + listener.name + ": " + std::string(status.message()));
       }
     }
   }
@@ -67,14 +69,16 @@ ListenerSockets::Change ListenerSockets::Commit() {
   entries_ = std::move(prepared_);
   prepared_.clear();
   for (Entry& entry : entries_) {
-    const auto old = std::ranges::find_if(before, [&](const Entry& each) { return each.wanted == entry.wanted; });
+    const auto old = std::ranges::find_if(
+        before, [&](const Entry& each) { return each.wanted == entry.wanted; });
     if (old != before.end()) {
       entry.sockets = std::move(old->sockets);
       if (old->id != entry.id) change.close.push_back(old->id);
       before.erase(old);
     }
     for (size_t worker = 0; worker < entry.for_workers.size(); ++worker) {
-      change.open[worker].push_back(ListenSocket{entry.for_workers[worker], entry.listener, entry.id});
+      change.open[worker].push_back(
+          ListenSocket{entry.for_workers[worker], entry.listener, entry.id});
     }
     entry.for_workers.clear();
     if (!entry.fresh) continue;
@@ -133,7 +137,8 @@ void ListenerSockets::Close(std::vector<int>& descriptors) {
 }
 
 void ListenerSockets::RemoveFile(const SocketAddress& address) {
-  if (address.kind == SocketAddress::Kind::kUnix && address.path.front() != '@') unlink(address.path.c_str());
+  if (address.kind == SocketAddress::Kind::kUnix && address.path.front() != '@')
+    unlink(address.path.c_str());
 }
 
 }  // namespace rondo::control

@@ -9,7 +9,9 @@
 namespace rondo::control {
 namespace {
 
-std::string Identity(const std::string& id, const SocketAddress& address) { return id + '\n' + address.ToString(); }
+std::string Identity(const std::string& id, const SocketAddress& address) {
+  return id + '\n' + address.ToString();
+}
 
 health::Settings MachineSettings(const config::Upstream& upstream) {
   health::Settings settings;
@@ -55,7 +57,8 @@ void Members::Set(EffectiveUpstream wanted, health::Actor actor) {
   list.swap(wanted.settings.backends);
   const bool settings_moved = wanted.settings != upstream.bare;
   if (settings_moved) upstream.bare = std::move(wanted.settings);
-  if (settings_moved || list != upstream.settings.backends || upstream.removing) upstream.list_moved = true;
+  if (settings_moved || list != upstream.settings.backends || upstream.removing)
+    upstream.list_moved = true;
   upstream.settings = upstream.bare;
   upstream.settings.backends = std::move(list);
   upstream.origin = wanted.origin;
@@ -145,7 +148,8 @@ void Members::Commit() {
     upstream->shared->StatesChanged();
   }
   if (lists_moved || !announced_.empty()) {
-    const uint64_t epoch = parts_.publisher.Publish(lists_moved ? BuildSnapshot() : parts_.publisher.current());
+    const uint64_t epoch =
+        parts_.publisher.Publish(lists_moved ? BuildSnapshot() : parts_.publisher.current());
     for (const uint64_t serial : announced_) {
       if (BackendView* backend = Find(serial)) backend->drain_epoch = epoch;
     }
@@ -169,13 +173,14 @@ std::shared_ptr<const upstream::Snapshot> Members::BuildSnapshot() {
         settings.backends.push_back(backend->settings);
         backends.push_back(backend->shared);
       }
-      upstream->published =
-          upstream::ReuseOrMake(upstream->published, settings, upstream->shared, std::move(backends));
+      upstream->published = upstream::ReuseOrMake(upstream->published, settings, upstream->shared,
+                                                  std::move(backends));
     }
     parts.upstreams.push_back(upstream->published);
   }
   config_moved_ = false;
-  return std::make_shared<const upstream::Snapshot>(std::move(parts), parts_.publisher.current().get());
+  return std::make_shared<const upstream::Snapshot>(std::move(parts),
+                                                    parts_.publisher.current().get());
 }
 
 Members::Upstream& Members::FindOrMake(const std::string& name) {
@@ -192,8 +197,9 @@ Members::Upstream& Members::FindOrMake(const std::string& name) {
 
 std::unique_ptr<BackendView> Members::Make(Upstream& upstream, const EffectiveBackend& wanted,
                                            health::Actor actor) {
-  auto shared = std::make_shared<upstream::BackendShared>(wanted.settings.id, wanted.settings.address,
-                                                          upstream::BackendShared::NextSerial(), parts_.workers);
+  auto shared = std::make_shared<upstream::BackendShared>(
+      wanted.settings.id, wanted.settings.address, upstream::BackendShared::NextSerial(),
+      parts_.workers);
   auto backend = std::make_unique<BackendView>(
       BackendView{.id = wanted.settings.id,
                   .settings = wanted.settings,
@@ -220,14 +226,15 @@ std::unique_ptr<BackendView> Members::Make(Upstream& upstream, const EffectiveBa
   return backend;
 }
 
-void Members::Keep(Upstream& upstream, BackendView& backend, const EffectiveBackend& wanted, health::Actor actor,
-                   bool settings_moved) {
+void Members::Keep(Upstream& upstream, BackendView& backend, const EffectiveBackend& wanted,
+                   health::Actor actor, bool settings_moved) {
   backend.settings = wanted.settings;
   backend.origin = wanted.origin;
   backend.changed = wanted.changed;
   if (settings_moved) {
     const health::State from = backend.machine.state();
-    if (backend.machine.Reconfigure(MachineSettings(upstream.bare), Now(), actor)) Moved(upstream, backend, from);
+    if (backend.machine.Reconfigure(MachineSettings(upstream.bare), Now(), actor))
+      Moved(upstream, backend, from);
     StoreState(upstream, backend);
     Watch(upstream, backend);
   }
@@ -266,7 +273,8 @@ void Members::BeginRemoval(Upstream& upstream, BackendView& backend, health::Act
   wishes_.erase(backend.serial());
 }
 
-// Ids are unique among those that stay; who leaves while another has taken its id is told apart by its address.
+// Ids are unique among those that stay; who leaves while another has taken its id is told apart by
+// its address.
 void Members::NameThem(Upstream& upstream) {
   upstream.by_id.clear();
   for (const auto& backend : upstream.backends) {
@@ -301,7 +309,8 @@ void Members::EraseGone() {
     if (!std::ranges::count(poorer, upstream)) poorer.push_back(upstream);
   }
   for (Upstream* upstream : poorer) {
-    std::erase_if(upstream->backends, [&](const auto& backend) { return gone_.contains(backend->serial()); });
+    std::erase_if(upstream->backends,
+                  [&](const auto& backend) { return gone_.contains(backend->serial()); });
     NameThem(*upstream);
     if (upstream->removing && upstream->backends.empty()) EraseUpstream(upstream->settings.name);
   }

@@ -130,8 +130,8 @@ class Members {
   std::vector<uint64_t> announced_;  // whose drain_epoch is that of the next publication
   std::vector<uint64_t> draining_;   // those with a drain step but kDrained
   absl::flat_hash_set<uint64_t> gone_;
-  std::vector<uint64_t> ejected_;    // those with a NextTick, and some that had one
-  uint64_t acknowledged_ = 0;        // as of the last Poll
+  std::vector<uint64_t> ejected_;  // those with a NextTick, and some that had one
+  uint64_t acknowledged_ = 0;      // as of the last Poll
 };
 
 }  // namespace rondo::control

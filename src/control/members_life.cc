@@ -1,4 +1,5 @@
-// Backends' lives: what checks, workers' reports, operators and time make of their states, and the steps of drains.
+// Backends' lives: what checks, workers' reports, operators and time make of their states, and the
+// steps of drains.
 #include <algorithm>
 #include <utility>
 
@@ -71,17 +72,20 @@ void Members::SetDrainEnd(uint64_t serial, Instant until) {
   const auto found = by_serial_.find(serial);
   if (found == by_serial_.end()) return;
   auto& [upstream, backend] = found->second;
-  if (backend->drain_step != DrainStep::kAnnounced && backend->drain_step != DrainStep::kWaiting) return;
+  if (backend->drain_step != DrainStep::kAnnounced && backend->drain_step != DrainStep::kWaiting)
+    return;
   backend->drain_until = until;
   if (backend->machine.state() == State::kDraining) {
     backend->machine.SetDraining(health::Actor::kApi, backend->machine.reason(), until, Now());
   }
   StoreState(*upstream, *backend);
-  // Workers spread the ends of WebSockets over the time that is left: they must hear of the new one.
+  // Workers spread the ends of WebSockets over the time that is left: they must hear of the new
+  // one.
   Announce(*backend, DrainStep::kAnnounced);
 }
 
-void Members::Hold(Upstream& upstream, BackendView& backend, control::Hold hold, health::Actor actor) {
+void Members::Hold(Upstream& upstream, BackendView& backend, control::Hold hold,
+                   health::Actor actor) {
   if (backend.hold == hold) return;
   backend.hold = hold;
   const State from = backend.machine.state();
@@ -95,12 +99,14 @@ void Members::Hold(Upstream& upstream, BackendView& backend, control::Hold hold,
       break;
     case control::Hold::kMaintenance:
       backend.drain_step = DrainStep::kNone;
-      if (backend.machine.SetMaintenance(actor, "set maintenance", Now())) Moved(upstream, backend, from);
+      if (backend.machine.SetMaintenance(actor, "set maintenance", Now()))
+        Moved(upstream, backend, from);
       break;
   }
 }
 
-void Members::BeginDrain(Upstream& upstream, BackendView& backend, health::Actor actor, std::string_view reason) {
+void Members::BeginDrain(Upstream& upstream, BackendView& backend, health::Actor actor,
+                         std::string_view reason) {
   Duration timeout = upstream.bare.drain_timeout;
   const auto wish = wishes_.find(backend.serial());
   if (wish != wishes_.end()) {
@@ -114,7 +120,8 @@ void Members::BeginDrain(Upstream& upstream, BackendView& backend, health::Actor
   Announce(backend, DrainStep::kAnnounced);
   EventText text(upstream, backend);
   text.json.Key("removing").Bool(backend.removing);
-  text.json.Key("timeout_ms").Number(std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
+  text.json.Key("timeout_ms")
+      .Number(std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
   parts_.events.Append(EventType::kDrainStarted, text.Done());
   // Out of maintenance nothing is let in again for the sake of its end, not even sticky requests.
   const State from = backend.machine.state();
@@ -122,7 +129,8 @@ void Members::BeginDrain(Upstream& upstream, BackendView& backend, health::Actor
     StoreState(upstream, backend);
     return;
   }
-  if (backend.machine.SetDraining(actor, reason, backend.drain_until, Now())) Moved(upstream, backend, from);
+  if (backend.machine.SetDraining(actor, reason, backend.drain_until, Now()))
+    Moved(upstream, backend, from);
 }
 
 void Members::Announce(BackendView& backend, DrainStep step) {
@@ -134,7 +142,8 @@ void Members::Announce(BackendView& backend, DrainStep step) {
 void Members::Moved(Upstream& upstream, BackendView& backend, State from) {
   const State state = backend.machine.state();
   // A drained one that starts anew owes nothing to the failures of before.
-  if (!health::IsHeld(state) && state != State::kEjected) backend.shared->failure_run.store(0, std::memory_order_relaxed);
+  if (!health::IsHeld(state) && state != State::kEjected)
+    backend.shared->failure_run.store(0, std::memory_order_relaxed);
   StoreState(upstream, backend);
   const bool was_held = health::IsHeld(from);
   if (!was_held && health::IsHeld(state)) parts_.links.Pause(backend.serial());
@@ -149,8 +158,9 @@ void Members::Moved(Upstream& upstream, BackendView& backend, State from) {
   parts_.events.Append(EventType::kBackendState, text.Done());
   const bool bad = state == State::kDown || state == State::kEjected;
   const std::string line = "backend " + upstream.settings.name + "/" + backend.id + ": " +
-                           std::string(health::StateName(from)) + " to " + std::string(health::StateName(state)) +
-                           " (" + backend.machine.reason() + ")";
+                           std::string(health::StateName(from)) + " to " +
+                           std::string(health::StateName(state)) + " (" + backend.machine.reason() +
+                           ")";
   Log(bad ? LogLevel::kWarn : LogLevel::kInfo, line);
 }
 
@@ -158,7 +168,8 @@ void Members::StoreState(Upstream& upstream, BackendView& backend) {
   upstream::BackendShared& shared = *backend.shared;
   const bool draining = backend.drain_step != DrainStep::kNone;
   shared.ramp_since.store(Nanoseconds(backend.machine.ramp_since()), std::memory_order_relaxed);
-  shared.drain_until.store(draining ? Nanoseconds(backend.drain_until) : INT64_MAX, std::memory_order_relaxed);
+  shared.drain_until.store(draining ? Nanoseconds(backend.drain_until) : INT64_MAX,
+                           std::memory_order_relaxed);
   // In one order with the counts of in_flight that are looked at after.
   shared.state.store(backend.machine.state(), std::memory_order_seq_cst);
   upstream.states_moved = true;
@@ -195,7 +206,8 @@ Instant Members::NextPoll() const {
     }
   }
   for (const uint64_t serial : ejected_) {
-    if (const BackendView* backend = Find(serial)) next = std::min(next, backend->machine.NextTick());
+    if (const BackendView* backend = Find(serial))
+      next = std::min(next, backend->machine.NextTick());
   }
   return next;
 }
@@ -209,7 +221,8 @@ void Members::TakeReports(Upstream& upstream) {
       const bool discovered = backend->origin == Origin::kDns;
       if (discovered) parts_.links.ResolveNow(upstream.settings.name);
     }
-    if ((reports & (upstream::kEjectRefused | upstream::kEjectAnswers)) != 0) TryEject(upstream, *backend, reports);
+    if ((reports & (upstream::kEjectRefused | upstream::kEjectAnswers)) != 0)
+      TryEject(upstream, *backend, reports);
   }
 }
 
@@ -218,13 +231,15 @@ void Members::TryEject(Upstream& upstream, BackendView& backend, uint32_t report
   states.reserve(upstream.backends.size());
   for (const auto& each : upstream.backends) states.push_back(each->machine.state());
   // What refuses connections serves nobody: that weighs more than bad answers before it.
-  const health::EjectionCause cause = (reports & upstream::kEjectRefused) != 0 ? health::EjectionCause::kRefused
-                                                                               : health::EjectionCause::kAnswers;
+  const health::EjectionCause cause = (reports & upstream::kEjectRefused) != 0
+                                          ? health::EjectionCause::kRefused
+                                          : health::EjectionCause::kAnswers;
   if (!health::MayEject(cause, health::CountPool(states))) return;
   const uint32_t fails = upstream.bare.passive_health.max_fails;
   const std::string reason =
       std::to_string(fails) + (fails == 1 ? " failure, last " : " failures, last ") +
-      std::string(upstream::OutcomeName(backend.shared->last_failure.load(std::memory_order_relaxed)));
+      std::string(
+          upstream::OutcomeName(backend.shared->last_failure.load(std::memory_order_relaxed)));
   const State from = backend.machine.state();
   if (backend.machine.Eject(reason, Now())) Moved(upstream, backend, from);
 }
@@ -303,7 +318,8 @@ bool Members::Advance(Upstream& upstream, BackendView& backend, uint64_t acknowl
 
 bool Members::WaitIsOver(const Upstream& upstream, const BackendView& backend) const {
   if (Now() >= backend.drain_until) return true;
-  const bool sticky = upstream.bare.sticky && backend.machine.state() == State::kDraining && !upstream.removing;
+  const bool sticky =
+      upstream.bare.sticky && backend.machine.state() == State::kDraining && !upstream.removing;
   return !sticky && backend.shared->in_flight.load(std::memory_order_seq_cst) == 0;
 }
 
@@ -337,9 +353,11 @@ std::optional<DrainProgress> Members::Drain(const BackendView& backend) const {
   progress.step = backend.drain_step;
   progress.removing = backend.removing;
   progress.in_flight = backend.shared->in_flight.load(std::memory_order_relaxed);
-  const bool waiting = backend.drain_step == DrainStep::kAnnounced || backend.drain_step == DrainStep::kWaiting;
+  const bool waiting =
+      backend.drain_step == DrainStep::kAnnounced || backend.drain_step == DrainStep::kWaiting;
   if (waiting) progress.left = std::max(Duration::zero(), backend.drain_until - Now());
-  progress.sticky = waiting && found != by_serial_.end() && found->second.upstream->bare.sticky.has_value();
+  progress.sticky =
+      waiting && found != by_serial_.end() && found->second.upstream->bare.sticky.has_value();
   return progress;
 }
 

@@ -56,8 +56,9 @@ class BackendsOverlay {
       }
       if (!same && !discovered && entry.replaces != base.settings.address) {
         applied_.conflicts.push_back({upstream_, id,
-                                      "it is at " + base.settings.address.ToString() + " in the file and at " +
-                                          entry.address.ToString() + " through the API"});
+                                      "it is at " + base.settings.address.ToString() +
+                                          " in the file and at " + entry.address.ToString() +
+                                          " through the API"});
         return;
       }
       gone_[place->second] = true;
@@ -73,7 +74,8 @@ class BackendsOverlay {
   }
 
   // The base has by itself what was added: what differs goes on as a change.
-  void Merge(const std::string& id, const BackendEntry& entry, EffectiveBackend& base, UpstreamEntry& kept) {
+  void Merge(const std::string& id, const BackendEntry& entry, EffectiveBackend& base,
+             UpstreamEntry& kept) {
     config::Backend wanted = base.settings;
     wanted.weight = entry.weight.value_or(wanted.weight);
     wanted.max_connections = entry.max_connections.value_or(wanted.max_connections);
@@ -131,7 +133,8 @@ struct Waiting {
 Waiting WaitingFor(const config::Upstream& upstream, const std::vector<SourceAnswer>* answers) {
   Waiting waiting;
   for (size_t i = 0; i < upstream.sources.size(); ++i) {
-    const SourceAnswer* answer = answers == nullptr || i >= answers->size() ? nullptr : &(*answers)[i];
+    const SourceAnswer* answer =
+        answers == nullptr || i >= answers->size() ? nullptr : &(*answers)[i];
     if (answer != nullptr && answer->backends) continue;
     waiting.unsettled = true;
     if (answer == nullptr || !answer->failed) waiting.expecting = true;
@@ -144,9 +147,11 @@ const std::vector<SourceAnswer>* AnswersOf(const Discovered& discovered, const s
   return found == discovered.end() ? nullptr : &found->second;
 }
 
-// One effective upstream of `settings` (the base's, or a written one) and the entries on its backends.
-EffectiveUpstream LayUpstream(const config::Upstream& settings, Origin origin, const UpstreamEntry* entry,
-                              const Discovered& discovered, Applied& applied) {
+// One effective upstream of `settings` (the base's, or a written one) and the entries on its
+// backends.
+EffectiveUpstream LayUpstream(const config::Upstream& settings, Origin origin,
+                              const UpstreamEntry* entry, const Discovered& discovered,
+                              Applied& applied) {
   EffectiveUpstream result;
   result.settings = settings;
   result.origin = origin;
@@ -159,25 +164,29 @@ EffectiveUpstream LayUpstream(const config::Upstream& settings, Origin origin, c
     UpstreamEntry kept;
     kept.written = entry->written;
     kept.created = entry->created;
-    BackendsOverlay(settings.name, waiting.unsettled, result.backends, applied).Lay(entry->backends, kept);
+    BackendsOverlay(settings.name, waiting.unsettled, result.backends, applied)
+        .Lay(entry->backends, kept);
     result.changed = !kept.empty();
     if (!kept.empty()) applied.overlay.upstreams.emplace(settings.name, std::move(kept));
   }
   result.settings.backends.clear();
-  for (const EffectiveBackend& backend : result.backends) result.settings.backends.push_back(backend.settings);
+  for (const EffectiveBackend& backend : result.backends)
+    result.settings.backends.push_back(backend.settings);
   return result;
 }
 
-// Whether the base says by itself what was written and changed: then nothing of the entry is needed any more.
+// Whether the base says by itself what was written and changed: then nothing of the entry is needed
+// any more.
 bool BaseHasIt(const config::Upstream& base, const UpstreamEntry& entry) {
   Applied alone;
   const EffectiveUpstream written = LayUpstream(*entry.written, Origin::kApi, &entry, {}, alone);
-  const bool held = std::ranges::any_of(written.backends, [](const auto& each) { return each.hold != Hold::kNone; });
+  const bool held = std::ranges::any_of(written.backends,
+                                        [](const auto& each) { return each.hold != Hold::kNone; });
   return !held && alone.conflicts.empty() && SameUpstream(base, written.settings);
 }
 
-void LayOverBase(const config::Upstream& base, const UpstreamEntry* entry, const Discovered& discovered,
-                 Applied& applied) {
+void LayOverBase(const config::Upstream& base, const UpstreamEntry* entry,
+                 const Discovered& discovered, Applied& applied) {
   if (entry == nullptr || (!entry->deleted && !entry->written)) {
     applied.upstreams.push_back(LayUpstream(base, Origin::kConfig, entry, discovered, applied));
     return;
@@ -192,16 +201,19 @@ void LayOverBase(const config::Upstream& base, const UpstreamEntry* entry, const
     return;
   }
   if (entry->created) {
-    applied.conflicts.push_back({base.name, "", "it is in the file, and another one was created through the API"});
+    applied.conflicts.push_back(
+        {base.name, "", "it is in the file, and another one was created through the API"});
     return;
   }
-  applied.upstreams.push_back(LayUpstream(*entry->written, Origin::kConfig, entry, discovered, applied));
+  applied.upstreams.push_back(
+      LayUpstream(*entry->written, Origin::kConfig, entry, discovered, applied));
 }
 
 void LayBeside(const std::string& name, const UpstreamEntry& entry, const Discovered& discovered,
                Applied& applied) {
   if (entry.written && entry.created) {
-    applied.upstreams.push_back(LayUpstream(*entry.written, Origin::kApi, &entry, discovered, applied));
+    applied.upstreams.push_back(
+        LayUpstream(*entry.written, Origin::kApi, &entry, discovered, applied));
   } else {
     applied.ended.push_back({name, "", "its upstream is gone"});
   }
@@ -209,13 +221,15 @@ void LayBeside(const std::string& name, const UpstreamEntry& entry, const Discov
 
 }  // namespace
 
-Applied Apply(const std::vector<config::Upstream>& base, const Discovered& discovered, const Overlay& overlay) {
+Applied Apply(const std::vector<config::Upstream>& base, const Discovered& discovered,
+              const Overlay& overlay) {
   Applied applied;
   std::unordered_map<std::string_view, bool> in_base;
   for (const config::Upstream& upstream : base) {
     in_base.emplace(upstream.name, true);
     const auto found = overlay.upstreams.find(upstream.name);
-    LayOverBase(upstream, found == overlay.upstreams.end() ? nullptr : &found->second, discovered, applied);
+    LayOverBase(upstream, found == overlay.upstreams.end() ? nullptr : &found->second, discovered,
+                applied);
   }
   for (const auto& [name, entry] : overlay.upstreams) {
     if (!in_base.contains(name)) LayBeside(name, entry, discovered, applied);
@@ -223,8 +237,8 @@ Applied Apply(const std::vector<config::Upstream>& base, const Discovered& disco
   return applied;
 }
 
-Applied ApplyOne(const std::string& name, const config::Upstream* base, const Discovered& discovered,
-                 const UpstreamEntry* entry) {
+Applied ApplyOne(const std::string& name, const config::Upstream* base,
+                 const Discovered& discovered, const UpstreamEntry* entry) {
   Applied applied;
   if (base != nullptr) {
     LayOverBase(*base, entry, discovered, applied);
@@ -263,7 +277,8 @@ bool SameUpstream(const config::Upstream& a, const config::Upstream& b) {
   return normal(a) == normal(b);
 }
 
-std::optional<BackendEntry> EntryFor(const EffectiveBackend* base, const config::Backend& wanted, Hold hold) {
+std::optional<BackendEntry> EntryFor(const EffectiveBackend* base, const config::Backend& wanted,
+                                     Hold hold) {
   BackendEntry entry;
   entry.address = wanted.address;
   entry.hold = hold;
@@ -277,9 +292,11 @@ std::optional<BackendEntry> EntryFor(const EffectiveBackend* base, const config:
   }
   entry.kind = BackendEntry::Kind::kChanged;
   if (wanted.weight != base->settings.weight) entry.weight = wanted.weight;
-  if (wanted.max_connections != base->settings.max_connections) entry.max_connections = wanted.max_connections;
+  if (wanted.max_connections != base->settings.max_connections)
+    entry.max_connections = wanted.max_connections;
   if (wanted.backup != base->settings.backup) entry.backup = wanted.backup;
-  if (!entry.weight && !entry.max_connections && !entry.backup && hold == Hold::kNone) return std::nullopt;
+  if (!entry.weight && !entry.max_connections && !entry.backup && hold == Hold::kNone)
+    return std::nullopt;
   return entry;
 }
 

@@ -1,5 +1,6 @@
-// What the admin API changed, as values laid over a base (the file's upstreams and what discovery found): by backend
-// (added, changed, removed), and by upstream where whole ones were written or deleted. Pure.
+// What the admin API changed, as values laid over a base (the file's upstreams and what discovery
+// found): by backend (added, changed, removed), and by upstream where whole ones were written or
+// deleted. Pure.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +16,14 @@
 
 namespace rondo::control {
 
-// One backend's changes. `address` says which backend is meant: the same id elsewhere is another one.
+// One backend's changes. `address` says which backend is meant: the same id elsewhere is another
+// one.
 struct BackendEntry {
   enum class Kind : uint8_t { kAdded, kChanged, kRemoved };
   Kind kind = Kind::kChanged;
   SocketAddress address;
-  // kAdded: the whole backend (weight, max_connections, backup have values). kChanged: what differs.
+  // kAdded: the whole backend (weight, max_connections, backup have values). kChanged: what
+  // differs.
   std::optional<uint32_t> weight;
   std::optional<uint32_t> max_connections;
   std::optional<bool> backup;
@@ -32,7 +35,8 @@ struct BackendEntry {
 
 struct UpstreamEntry {
   bool deleted = false;
-  // A whole upstream, in place of the base's or beside them; `created`: the base had none of that name.
+  // A whole upstream, in place of the base's or beside them; `created`: the base had none of that
+  // name.
   std::optional<config::Upstream> written;
   bool created = false;
   std::map<std::string, BackendEntry, std::less<>> backends;  // by id
@@ -70,7 +74,8 @@ struct SourceAnswer {
 // By upstream, in the order of its sources.
 using Discovered = std::map<std::string, std::vector<SourceAnswer>, std::less<>>;
 
-// An entry that has lost what it was about, or that the base says by itself now; or that contradicts the base.
+// An entry that has lost what it was about, or that the base says by itself now; or that
+// contradicts the base.
 struct EndedEntry {
   std::string upstream;
   std::string backend;  // empty: the upstream's own
@@ -85,27 +90,33 @@ struct Applied {
   std::vector<EndedEntry> conflicts;
 };
 
-// Backends that discovery found twice in one upstream, or that the file has too, count once: the file's comes first,
-// then sources in order. An entry about a backend that is not there stays while one of the upstream's sources has not
-// answered, since it may be about what that one will find. O(n log n).
-Applied Apply(const std::vector<config::Upstream>& base, const Discovered& discovered, const Overlay& overlay);
+// Backends that discovery found twice in one upstream, or that the file has too, count once: the
+// file's comes first, then sources in order. An entry about a backend that is not there stays while
+// one of the upstream's sources has not answered, since it may be about what that one will find.
+// O(n log n).
+Applied Apply(const std::vector<config::Upstream>& base, const Discovered& discovered,
+              const Overlay& overlay);
 
-// The same for one name alone: `base` and `entry` null where there is none. At most one upstream comes out.
-Applied ApplyOne(const std::string& name, const config::Upstream* base, const Discovered& discovered,
-                 const UpstreamEntry* entry);
+// The same for one name alone: `base` and `entry` null where there is none. At most one upstream
+// comes out.
+Applied ApplyOne(const std::string& name, const config::Upstream* base,
+                 const Discovered& discovered, const UpstreamEntry* entry);
 
-// One upstream as it is without its backends' entries: what entries are about. `own`: kConfig or kApi.
-std::vector<EffectiveBackend> BaseBackends(const config::Upstream& upstream, const std::vector<SourceAnswer>* answers,
-                                           Origin own);
+// One upstream as it is without its backends' entries: what entries are about. `own`: kConfig or
+// kApi.
+std::vector<EffectiveBackend> BaseBackends(const config::Upstream& upstream,
+                                           const std::vector<SourceAnswer>* answers, Origin own);
 
-// The entry that makes `wanted` of `base` (null: the base has none of that id); nothing where it is the base's as it is
-// and `hold` is none.
-std::optional<BackendEntry> EntryFor(const EffectiveBackend* base, const config::Backend& wanted, Hold hold);
+// The entry that makes `wanted` of `base` (null: the base has none of that id); nothing where it is
+// the base's as it is and `hold` is none.
+std::optional<BackendEntry> EntryFor(const EffectiveBackend* base, const config::Backend& wanted,
+                                     Hold hold);
 
 // Whether both say the same, wherever they were written.
 bool SameUpstream(const config::Upstream& a, const config::Upstream& b);
 
-// -- JSON: {"upstreams": {NAME: {"deleted": true} | {"written": {...}, "created": true, "backends": {ID: {...}}}}} --
+// -- JSON: {"upstreams": {NAME: {"deleted": true} | {"written": {...}, "created": true, "backends":
+// {ID: {...}}}}} --
 std::string OverlayToJson(const Overlay& overlay);
 absl::StatusOr<Overlay> OverlayFromJson(std::string_view json);
 

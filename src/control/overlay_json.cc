@@ -22,13 +22,15 @@ void WriteEntry(const BackendEntry& entry, JsonWriter& json) {
   if (entry.max_connections) json.Key("max_connections").Number(*entry.max_connections);
   if (entry.backup) json.Key("backup").Bool(*entry.backup);
   if (entry.replaces) json.Key("replaces").Text(entry.replaces->ToString());
-  if (entry.hold != Hold::kNone) json.Key("state").Text(kHoldNames[static_cast<size_t>(entry.hold)]);
+  if (entry.hold != Hold::kNone)
+    json.Key("state").Text(kHoldNames[static_cast<size_t>(entry.hold)]);
   json.EndObject();
 }
 
 absl::Status Bad(std::string_view what) { return absl::InvalidArgumentError(std::string(what)); }
 
-// Reads members of an object strictly: the first thing that is wrong is kept, what nobody asked for is wrong too.
+// Reads members of an object strictly: the first thing that is wrong is kept, what nobody asked for
+// is wrong too.
 class Fields {
  public:
   explicit Fields(const Json& json) : json_(json) {
@@ -135,14 +137,16 @@ absl::StatusOr<UpstreamEntry> UpstreamFromJson(const std::string& name, const Js
   if (absl::Status done = fields.Done(); !done.ok()) return done;
   if (written != nullptr) {
     config::Parsed<config::Upstream> parsed = config::ParseUpstreamJson(name, written->dump(), "");
-    if (!parsed.value) return Bad(parsed.errors.empty() ? "" : config::FormatFieldError(parsed.errors.front()));
+    if (!parsed.value)
+      return Bad(parsed.errors.empty() ? "" : config::FormatFieldError(parsed.errors.front()));
     entry.written = *std::move(parsed.value);
   }
   if (backends != nullptr) {
     if (!backends->is_object()) return Bad("`backends` is not an object");
     for (const auto& [id, value] : backends->items()) {
       absl::StatusOr<BackendEntry> backend = EntryFromJson(value);
-      if (!backend.ok()) return Bad("backend " + id + ": " + std::string(backend.status().message()));
+      if (!backend.ok())
+        return Bad("backend " + id + ": " + std::string(backend.status().message()));
       entry.backends.emplace(id, *std::move(backend));
     }
   }
@@ -185,7 +189,8 @@ absl::StatusOr<Overlay> OverlayFromJson(std::string_view text) {
   Fields fields(json);
   const Json* upstreams = fields.Find("upstreams");
   if (absl::Status done = fields.Done(); !done.ok()) return done;
-  if (upstreams == nullptr || !upstreams->is_object()) return Bad("`upstreams` is missing or wrong");
+  if (upstreams == nullptr || !upstreams->is_object())
+    return Bad("`upstreams` is missing or wrong");
   Overlay overlay;
   for (const auto& [name, value] : upstreams->items()) {
     absl::StatusOr<UpstreamEntry> entry = UpstreamFromJson(name, value);

@@ -7,11 +7,13 @@
 
 namespace rondo::control {
 
-std::vector<proxy::ListenFd> WithSlots(const std::vector<ListenSocket>& sockets, const upstream::Snapshot& snapshot) {
+std::vector<proxy::ListenFd> WithSlots(const std::vector<ListenSocket>& sockets,
+                                       const upstream::Snapshot& snapshot) {
   std::vector<proxy::ListenFd> result;
   for (const ListenSocket& socket : sockets) {
-    const auto found = std::ranges::find_if(
-        snapshot.listeners, [&](const auto& listener) { return listener->settings.name == socket.listener; });
+    const auto found = std::ranges::find_if(snapshot.listeners, [&](const auto& listener) {
+      return listener->settings.name == socket.listener;
+    });
     RONDO_CHECK(found != snapshot.listeners.end());
     result.push_back(proxy::ListenFd{socket.fd, (*found)->slot, socket.id});
   }
@@ -23,13 +25,15 @@ void Publisher::Start(std::vector<proxy::Worker*> workers) {
   workers_ = std::move(workers);
 }
 
-void Publisher::StageSockets(std::vector<std::vector<ListenSocket>> open, std::vector<uint32_t> close) {
+void Publisher::StageSockets(std::vector<std::vector<ListenSocket>> open,
+                             std::vector<uint32_t> close) {
   open_ = std::move(open);
   close_ = std::move(close);
 }
 
 uint64_t Publisher::Publish(std::shared_ptr<const upstream::Snapshot> snapshot) {
-  if (current_ != nullptr && current_ != snapshot) held_.push_back(Held{epoch_, std::move(current_)});
+  if (current_ != nullptr && current_ != snapshot)
+    held_.push_back(Held{epoch_, std::move(current_)});
   current_ = std::move(snapshot);
   ++epoch_;
   for (size_t i = 0; i < workers_.size(); ++i) {

@@ -1,8 +1,8 @@
 // Hands snapshots to the workers and knows who has which. Control thread only.
 //
-// Every publication has an epoch, rising by one. Once all workers have acknowledged epoch E, no new lease begins that
-// the snapshot of E does not allow. A snapshot is freed here, and not by the worker that drops it last: it may hold
-// thousands of records.
+// Every publication has an epoch, rising by one. Once all workers have acknowledged epoch E, no new
+// lease begins that the snapshot of E does not allow. A snapshot is freed here, and not by the
+// worker that drops it last: it may hold thousands of records.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ struct ListenSocket {
   uint32_t id = 0;
 };
 // With the slots that the snapshot gives its listeners.
-std::vector<proxy::ListenFd> WithSlots(const std::vector<ListenSocket>& sockets, const upstream::Snapshot& snapshot);
+std::vector<proxy::ListenFd> WithSlots(const std::vector<ListenSocket>& sockets,
+                                       const upstream::Snapshot& snapshot);
 
 class Publisher {
  public:
@@ -31,15 +32,16 @@ class Publisher {
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
-  // The workers run with what was published last by now; they outlive the publisher's use. Without workers (tests, and before they
-  // start) everything counts as acknowledged at once.
+  // The workers run with what was published last by now; they outlive the publisher's use. Without
+  // workers (tests, and before they start) everything counts as acknowledged at once.
   void Start(std::vector<proxy::Worker*> workers);
 
-  // Sockets that go with the next publication: `open` for each worker, whose listeners are in its snapshot; `close` by
-  // id, in all of them.
+  // Sockets that go with the next publication: `open` for each worker, whose listeners are in its
+  // snapshot; `close` by id, in all of them.
   void StageSockets(std::vector<std::vector<ListenSocket>> open, std::vector<uint32_t> close);
 
-  // Returns its epoch. The snapshot may be the one in force: then it is about the acknowledgement alone.
+  // Returns its epoch. The snapshot may be the one in force: then it is about the acknowledgement
+  // alone.
   uint64_t Publish(std::shared_ptr<const upstream::Snapshot> snapshot);
   uint64_t epoch() const { return epoch_; }
   // The newest epoch that all workers have acknowledged.

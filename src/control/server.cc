@@ -42,7 +42,8 @@ int RunServer(const config::Config& config, const ServerOptions& options) {
   const absl::StatusOr<io::EngineChoice> choice = io::ChooseEngine(config.process.engine);
   if (!choice.ok()) return Fail("", choice.status());
   LogInfo(choice->reason);
-  const size_t count = static_cast<size_t>(config.process.workers > 0 ? config.process.workers : io::UsableCpus());
+  const size_t count =
+      static_cast<size_t>(config.process.workers > 0 ? config.process.workers : io::UsableCpus());
 
   std::unique_ptr<LogWriter> log;
   if (config.logging.access.path != "off") {
@@ -61,7 +62,8 @@ int RunServer(const config::Config& config, const ServerOptions& options) {
     absl::Status started = control.Start();
     if (started.ok()) {
       const std::string& pid_file = config.process.pid_file;
-      if (!pid_file.empty() && !WritePidFile(pid_file)) LogWarn("cannot write process.pid_file " + pid_file);
+      if (!pid_file.empty() && !WritePidFile(pid_file))
+        LogWarn("cannot write process.pid_file " + pid_file);
       LogInfo("serving with " + std::to_string(count) + (count == 1 ? " worker" : " workers"));
       control.Serve();
       if (!pid_file.empty()) unlink(pid_file.c_str());

@@ -1,4 +1,5 @@
-// Signals as values on the control thread's loop: a signalfd that is waited for like any other descriptor.
+// Signals as values on the control thread's loop: a signalfd that is waited for like any other
+// descriptor.
 #pragma once
 
 #include "absl/status/status.h"
@@ -16,12 +17,14 @@ class SignalListener {
   ~SignalListener() = default;
 };
 
-// Blocks those signals, for this thread and all it starts from now on, and ignores SIGPIPE. REQUIRES: no other thread.
+// Blocks those signals, for this thread and all it starts from now on, and ignores SIGPIPE.
+// REQUIRES: no other thread.
 void BlockSignals();
 
 class Signals {
  public:
-  Signals(rt::Loop& loop, SignalListener& listener) : loop_(loop), listener_(listener), ready_(*this) {}
+  Signals(rt::Loop& loop, SignalListener& listener)
+      : loop_(loop), listener_(listener), ready_(*this) {}
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
   ~Signals();  // REQUIRES: stopped()

@@ -23,7 +23,8 @@ constexpr uint64_t kVersion = 1;
 constexpr size_t kBytesMax = 256 * 1024 * 1024;
 
 absl::Status Failed(std::string_view what, const std::string& path, int error) {
-  const std::string message = "cannot " + std::string(what) + " " + path + ": " + std::strerror(error);
+  const std::string message =
+      "cannot " + std::string(what) + " " + path + ": " + std::strerror(error);
   return error == ENOENT ? absl::NotFoundError(message) : absl::UnavailableError(message);
 }
 
@@ -76,7 +77,9 @@ class RealFileSystem : public FileSystem {
 
   absl::Status SyncDirectoryOf(const std::string& path) override {
     const size_t slash = path.rfind('/');
-    const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+    const std::string directory = slash == std::string::npos ? "."
+                                  : slash == 0               ? "/"
+                                                             : path.substr(0, slash);
     const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return Failed("open", directory, errno);
     const int synced = fsync(fd) == 0 ? 0 : errno;
@@ -90,7 +93,8 @@ class RealFileSystem : public FileSystem {
 
 std::string HashText(std::string_view bytes) {
   char text[17];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(balance::StableHash(bytes)));
+  std::snprintf(text, sizeof(text), "%016llx",
+                static_cast<unsigned long long>(balance::StableHash(bytes)));
   return text;
 }
 
@@ -101,8 +105,9 @@ absl::StatusOr<SavedState> StateFromJson(std::string_view text) {
   const auto overlay = json.find("overlay");
   const auto base = json.find("base");
   const auto hash = json.find("file_hash");
-  if (revision == json.end() || !revision->is_number_unsigned() || overlay == json.end() || base == json.end() ||
-      !(base->is_null() || base->is_string()) || hash == json.end() || !hash->is_string()) {
+  if (revision == json.end() || !revision->is_number_unsigned() || overlay == json.end() ||
+      base == json.end() || !(base->is_null() || base->is_string()) || hash == json.end() ||
+      !hash->is_string()) {
     return absl::InvalidArgumentError("a field is missing or wrong");
   }
   absl::StatusOr<Overlay> laid = OverlayFromJson(overlay->dump());
@@ -154,8 +159,10 @@ absl::StatusOr<SavedState> DecodeState(std::string_view bytes) {
   }
   const std::string_view version_text = bytes.substr(0, space);
   uint64_t version = 0;
-  const auto parsed = std::from_chars(version_text.data(), version_text.data() + version_text.size(), version);
-  if (parsed.ec != std::errc() || parsed.ptr != version_text.data() + version_text.size() || version == 0) {
+  const auto parsed =
+      std::from_chars(version_text.data(), version_text.data() + version_text.size(), version);
+  if (parsed.ec != std::errc() || parsed.ptr != version_text.data() + version_text.size() ||
+      version == 0) {
     return absl::InvalidArgumentError("it is not a state file of Rondo");
   }
   if (version > kVersion) {
@@ -206,7 +213,8 @@ std::string StateStore::HashOf(const std::string& path) {
 absl::Status StateStore::Save(const SavedState& state) {
   if (!persistent()) return absl::OkStatus();
   const std::string beside = path_ + ".new";
-  if (absl::Status written = files_.WriteAndSync(beside, EncodeState(state)); !written.ok()) return written;
+  if (absl::Status written = files_.WriteAndSync(beside, EncodeState(state)); !written.ok())
+    return written;
   if (absl::Status renamed = files_.Rename(beside, path_); !renamed.ok()) return renamed;
   return files_.SyncDirectoryOf(path_);
 }

@@ -1,6 +1,6 @@
-// process.state_file: the overlay (and a base that was put through the API) on disk. A save is done when a restart
-// would find it: written beside, fsynced, renamed over, directory fsynced. That takes milliseconds and blocks the
-// control thread, never a worker.
+// process.state_file: the overlay (and a base that was put through the API) on disk. A save is done
+// when a restart would find it: written beside, fsynced, renamed over, directory fsynced. That
+// takes milliseconds and blocks the control thread, never a worker.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ namespace rondo::control {
 struct SavedState {
   uint64_t revision = 0;
   Overlay overlay;
-  // A configuration that PUT /v1/config put in place of the file, and a hash of the file as it was then: once the file
-  // is another, it wins.
+  // A configuration that PUT /v1/config put in place of the file, and a hash of the file as it was
+  // then: once the file is another, it wins.
   std::optional<std::string> base_text;
   std::string file_hash;
   friend bool operator==(const SavedState&, const SavedState&) = default;
@@ -30,7 +30,8 @@ struct SavedState {
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
-  virtual absl::StatusOr<std::string> Read(const std::string& path) = 0;  // kNotFound where there is none
+  virtual absl::StatusOr<std::string> Read(
+      const std::string& path) = 0;  // kNotFound where there is none
   // Creates or truncates, mode 0600, writes all, fsyncs, closes.
   virtual absl::Status WriteAndSync(const std::string& path, std::string_view bytes) = 0;
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
@@ -41,7 +42,8 @@ std::unique_ptr<FileSystem> MakeFileSystem();
 
 // Two lines: a header "rondo-state VERSION HASH-OF-THE-REST", and one JSON object.
 std::string EncodeState(const SavedState& state);
-// kDataLoss: torn or damaged; kUnimplemented: of a newer version; kInvalidArgument: not ours, or does not parse.
+// kDataLoss: torn or damaged; kUnimplemented: of a newer version; kInvalidArgument: not ours, or
+// does not parse.
 absl::StatusOr<SavedState> DecodeState(std::string_view bytes);
 
 // Where states are kept; a null path: in memory only, and every save succeeds.
@@ -50,14 +52,16 @@ class StateStore {
   StateStore(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
 
   struct Loaded {
-    SavedState state;     // empty where there was none, or it could not be used
+    SavedState state;  // empty where there was none, or it could not be used
     bool found = false;
     std::string problem;  // what was wrong with the file; it was set aside as `kept_as`
     std::string kept_as;
   };
-  // An error where a file is there that can neither be used nor set aside: then starting would lose it.
+  // An error where a file is there that can neither be used nor set aside: then starting would lose
+  // it.
   absl::StatusOr<Loaded> Load();
-  // On an error the file is as it was (or, where the directory could not be synced, either of the two).
+  // On an error the file is as it was (or, where the directory could not be synced, either of the
+  // two).
   absl::Status Save(const SavedState& state);
   // A hash of another file as it is now; empty where it cannot be read.
   std::string HashOf(const std::string& path);

@@ -20,8 +20,8 @@ uint64_t Entropy() {
 }
 
 size_t BuffersFor(size_t workers) {
-  // Half of the memory that this machine has may go into receive buffers, all workers together; far less is
-  // used as long as peers are not slow.
+  // Half of the memory that this machine has may go into receive buffers, all workers together; far
+  // less is used as long as peers are not slow.
   const long pages = sysconf(_SC_PHYS_PAGES);
   const long page_bytes = sysconf(_SC_PAGE_SIZE);
   const size_t memory = static_cast<size_t>(pages) * static_cast<size_t>(page_bytes);
@@ -48,8 +48,9 @@ absl::Status WorkerThreads::Start(WorkerStart start) {
     options.seed = Entropy();
     options.bell = start.bell;
     options.epoch = start.epoch;
-    std::thread thread([this, options, kind = start.engine, snapshot = start.snapshot, log_sink = start.log_sink,
-                        bell = start.bell, listen_fds = std::move(start.sockets[i]), started = std::move(started),
+    std::thread thread([this, options, kind = start.engine, snapshot = start.snapshot,
+                        log_sink = start.log_sink, bell = start.bell,
+                        listen_fds = std::move(start.sockets[i]), started = std::move(started),
                         count]() mutable {
       pthread_setname_np(pthread_self(), ("worker-" + std::to_string(options.index)).c_str());
       io::EngineOptions engine_options;
@@ -61,7 +62,8 @@ absl::Status WorkerThreads::Start(WorkerStart start) {
         started.set_value(Startup{engine.status(), nullptr});
         return;
       }
-      proxy::Worker worker(**engine, std::move(snapshot), std::move(listen_fds), counters_, log_sink, options);
+      proxy::Worker worker(**engine, std::move(snapshot), std::move(listen_fds), counters_,
+                           log_sink, options);
       worker.Start();
       started.set_value(Startup{absl::OkStatus(), &worker});
       while (!worker.finished()) worker.Tick();
@@ -108,7 +110,8 @@ Duration WorkerThreads::CpuTime(size_t worker) const {
   clockid_t clock{};
   timespec time{};
   const pthread_t thread = const_cast<std::thread&>(threads_[worker].thread).native_handle();
-  if (pthread_getcpuclockid(thread, &clock) != 0 || clock_gettime(clock, &time) != 0) return Duration::zero();
+  if (pthread_getcpuclockid(thread, &clock) != 0 || clock_gettime(clock, &time) != 0)
+    return Duration::zero();
   return std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);
 }
 

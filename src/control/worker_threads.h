@@ -1,5 +1,5 @@
-// The threads that workers run on. Each makes its engine and its worker itself (an io_uring belongs to the
-// thread that made it) and ends when its worker has finished.
+// The threads that workers run on. Each makes its engine and its worker itself (an io_uring belongs
+// to the thread that made it) and ends when its worker has finished.
 #pragma once
 
 #include <atomic>
@@ -16,10 +16,10 @@ namespace rondo::control {
 struct WorkerStart {
   io::EngineKind engine = io::EngineKind::kEpoll;
   std::shared_ptr<const upstream::Snapshot> snapshot;
-  uint64_t epoch = 0;                                  // of that snapshot
-  std::vector<std::vector<proxy::ListenFd>> sockets;   // for each worker
-  proxy::AccessLogSink* log_sink = nullptr;            // null: no access log
-  upstream::ControlBell* bell = nullptr;               // also rung when a worker's thread is done
+  uint64_t epoch = 0;                                 // of that snapshot
+  std::vector<std::vector<proxy::ListenFd>> sockets;  // for each worker
+  proxy::AccessLogSink* log_sink = nullptr;           // null: no access log
+  upstream::ControlBell* bell = nullptr;              // also rung when a worker's thread is done
 };
 
 class WorkerThreads {
@@ -29,8 +29,8 @@ class WorkerThreads {
   WorkerThreads& operator=(const WorkerThreads&) = delete;
   ~WorkerThreads();  // joins; REQUIRES: finished(), or nothing was started
 
-  // Returns once all workers accept, or with the first error after which all that did start are told to end: wait for
-  // finished().
+  // Returns once all workers accept, or with the first error after which all that did start are
+  // told to end: wait for finished().
   absl::Status Start(WorkerStart start);
   // WebSockets are closed by `until`.
   void Drain(Instant until);
@@ -45,7 +45,8 @@ class WorkerThreads {
  private:
   struct Thread {
     std::thread thread;
-    proxy::Worker* worker = nullptr;  // lives on its thread until that is joined; null where its engine failed
+    proxy::Worker* worker =
+        nullptr;  // lives on its thread until that is joined; null where its engine failed
   };
   std::atomic<size_t> done_{0};
   std::atomic<bool> released_{false};

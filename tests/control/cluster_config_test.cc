@@ -8,15 +8,16 @@
 namespace rondo::control {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 std::string File(std::string_view api, std::string_view more = "") {
-  return "listeners:\n  web: {listen: [127.0.0.1:8080], routes: [{upstream: api}]}\nupstreams:\n  api: " +
+  return "listeners:\n  web: {listen: [127.0.0.1:8080], routes: [{upstream: api}]}\nupstreams:\n  "
+         "api: " +
          std::string(api) + "\n" + std::string(more);
 }
 
@@ -59,7 +60,8 @@ TEST_F(ClusterConfigTest, AReloadTakesOverWhatChangedAndKeepsWhatIsKept) {
                          "  three: {backends: [10.2.0.1:80]}")),
          200, "ok");
   process().Pass(milliseconds(5));
-  EXPECT_THAT(process().List(), ElementsAre("10.0.0.2:80=5,up", "10.0.0.3:80=1,up", "10.0.0.9:80=1,up"));
+  EXPECT_THAT(process().List(),
+              ElementsAre("10.0.0.2:80=5,up", "10.0.0.3:80=1,up", "10.0.0.9:80=1,up"));
   EXPECT_EQ(process().Find("10.0.0.2:80")->serial(), kept);
   EXPECT_EQ(cluster().FindUpstream("two"), nullptr);
   EXPECT_THAT(process().List("three"), ElementsAre("10.2.0.1:80=1,up"));
@@ -78,8 +80,10 @@ TEST_F(ClusterConfigTest, AReloadIsWholeOrNothing) {
   } cases[] = {
       {"upstreams: [", 400, "invalid", ":1:"},
       {File("{backends: [10.0.0.2:80], balanze: x}"), 400, "invalid", "balance"},
-      {"process: {workers: 7}\n" + File("{backends: [10.0.0.2:80]}"), 409, "needs_restart", "process.workers"},
-      {"admin: {listen: off}\n" + File("{backends: [10.0.0.2:80]}"), 409, "needs_restart", "admin.listen"},
+      {"process: {workers: 7}\n" + File("{backends: [10.0.0.2:80]}"), 409, "needs_restart",
+       "process.workers"},
+      {"admin: {listen: off}\n" + File("{backends: [10.0.0.2:80]}"), 409, "needs_restart",
+       "admin.listen"},
   };
   for (const auto& each : cases) {
     const Result result = ReloadWith(each.file);
@@ -96,7 +100,8 @@ TEST_F(ClusterConfigTest, AReloadIsWholeOrNothing) {
 }
 
 TEST_F(ClusterConfigTest, EntriesEndWithWhatTheyAreAbout) {
-  Begin(File("{backends: [10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80]}", "  two: {backends: [10.1.0.1:80]}"));
+  Begin(File("{backends: [10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80]}",
+             "  two: {backends: [10.1.0.1:80]}"));
   BackendPatch patch;
   patch.weight = 7;
   cluster().PatchBackend("api", "10.0.0.1:80", patch);
@@ -110,7 +115,8 @@ TEST_F(ClusterConfigTest, EntriesEndWithWhatTheyAreAbout) {
   // They are over, also when the backend comes back.
   Expect(ReloadWith(File("{backends: [10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80]}")), 200, "ok");
   process().Pass(milliseconds(5));
-  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.0.0.2:80=1,up", "10.0.0.3:80=1,up"));
+  EXPECT_THAT(process().List(),
+              ElementsAre("10.0.0.1:80=1,up", "10.0.0.2:80=1,up", "10.0.0.3:80=1,up"));
 }
 
 TEST_F(ClusterConfigTest, WhatTheFileTakesOverNeedsNoEntryAnyMore) {
@@ -130,7 +136,9 @@ TEST_F(ClusterConfigTest, WhatTheFileTakesOverNeedsNoEntryAnyMore) {
   EXPECT_EQ(process().Find("10.0.0.2:80")->origin, Origin::kConfig);
   // The API's settings stay where the file only has the backend.
   cluster().AddBackend("api", At("10.0.0.5:80", 6));
-  Expect(ReloadWith(File("{backends: [10.0.0.1:80, 10.0.0.5:80]}", "  made: {backends: [10.3.0.1:80]}")), 200, "ok");
+  Expect(ReloadWith(
+             File("{backends: [10.0.0.1:80, 10.0.0.5:80]}", "  made: {backends: [10.3.0.1:80]}")),
+         200, "ok");
   EXPECT_EQ(process().Find("10.0.0.5:80")->settings.weight, 6u);
   EXPECT_TRUE(process().Find("10.0.0.5:80")->changed);
 }
@@ -144,7 +152,8 @@ TEST_F(ClusterConfigTest, AConflictFailsTheReloadByName) {
   cluster().DeleteUpstream("two");
   Result result = ReloadWith(File("{backends: [10.0.0.1:80, {address: 10.0.0.3:80, id: b}]}"));
   Expect(result, 409, "conflict");
-  EXPECT_THAT(result.message, HasSubstr("upstream api, backend b: it is at 10.0.0.3:80 in the file"));
+  EXPECT_THAT(result.message,
+              HasSubstr("upstream api, backend b: it is at 10.0.0.3:80 in the file"));
   result = ReloadWith(File("{backends: [10.0.0.1:80]}", "  made: {backends: [10.0.0.4:80]}"));
   Expect(result, 409, "conflict");
   EXPECT_THAT(result.message, HasSubstr("upstream made: it is in the file"));
@@ -154,7 +163,8 @@ TEST_F(ClusterConfigTest, AConflictFailsTheReloadByName) {
   Expect(result, 409, "conflict");
   EXPECT_THAT(result.message, HasSubstr("upstream two: a route names it"));
   // The same while nobody served: the file is right, and it is said.
-  machine_.WriteFile(File("{backends: [10.0.0.1:80, {address: 10.0.0.3:80, id: b}]}", "  two: {backends: []}"));
+  machine_.WriteFile(
+      File("{backends: [10.0.0.1:80, {address: 10.0.0.3:80, id: b}]}", "  two: {backends: []}"));
   Restart();
   EXPECT_EQ(process().Find("b")->settings.address.ToString(), "10.0.0.3:80");
   EXPECT_EQ(cluster().FindUpstream("two"), nullptr);  // what does not contradict stays
@@ -193,7 +203,8 @@ TEST_F(ClusterConfigTest, AnExportedConfigurationSaysTheSame) {
 
 // -- sources --
 
-constexpr std::string_view kDnsApi = "{backends: [10.0.0.1:80, {dns: svc, port: 80}], drain_timeout: 5s}";
+constexpr std::string_view kDnsApi =
+    "{backends: [10.0.0.1:80, {dns: svc, port: 80}], drain_timeout: 5s}";
 
 TEST_F(ClusterConfigTest, BackendsOfASourceComeAndGo) {
   Begin(File(kDnsApi));
@@ -201,7 +212,8 @@ TEST_F(ClusterConfigTest, BackendsOfASourceComeAndGo) {
   EXPECT_TRUE(cluster().FindUpstream("api")->shared->expecting.load());
   cluster().OnAddresses("api", 0, {At("10.9.0.1:80"), At("10.9.0.2:80"), At("10.0.0.1:80")});
   EXPECT_FALSE(cluster().FindUpstream("api")->shared->expecting.load());
-  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.9.0.1:80=1,up", "10.9.0.2:80=1,up"));
+  EXPECT_THAT(process().List(),
+              ElementsAre("10.0.0.1:80=1,up", "10.9.0.1:80=1,up", "10.9.0.2:80=1,up"));
   EXPECT_EQ(process().Find("10.9.0.1:80")->origin, Origin::kDns);
   EXPECT_EQ(process().Find("10.0.0.1:80")->origin, Origin::kConfig);
   EXPECT_EQ(cluster().revision(), 1u);  // DNS is no change of the configuration
@@ -209,7 +221,8 @@ TEST_F(ClusterConfigTest, BackendsOfASourceComeAndGo) {
   Expect(cluster().RemoveBackend("api", "10.9.0.1:80"), 409, "discovered");
   Expect(cluster().PutBackends("api", {At("10.0.0.1:80")}), 409, "discovered");
   Expect(cluster().AddBackend("api", At("10.9.0.7:80", 1, "10.9.0.1:80")), 409, "conflict");
-  Expect(cluster().PutBackends("api", {At("10.0.0.1:80"), At("10.9.0.1:80", 4), At("10.9.0.2:80")}), 200, "ok");
+  Expect(cluster().PutBackends("api", {At("10.0.0.1:80"), At("10.9.0.1:80", 4), At("10.9.0.2:80")}),
+         200, "ok");
   EXPECT_EQ(process().Find("10.9.0.1:80")->settings.weight, 4u);
   EXPECT_EQ(process().Find("10.9.0.1:80")->origin, Origin::kDns);
 
@@ -267,7 +280,8 @@ TEST_F(ClusterConfigTest, ANameAtAnotherAddressIsAnotherBackend) {
 // -- health --
 
 constexpr std::string_view kChecked =
-    "{health_check: {unhealthy_threshold: 2, healthy_threshold: 2}, passive_health: {max_fails: 3, fail_timeout: 10s}, "
+    "{health_check: {unhealthy_threshold: 2, healthy_threshold: 2}, passive_health: {max_fails: 3, "
+    "fail_timeout: 10s}, "
     "backends: [10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80, 10.0.0.4:80]}";
 
 TEST_F(ClusterConfigTest, ANewBackendIsCheckedBeforeItIsUp) {
@@ -300,7 +314,8 @@ TEST_F(ClusterConfigTest, WarmUpIsAskedForOnceTheCheckHasPassed) {
 
 TEST_F(ClusterConfigTest, WorkersReportsEjectWithinBounds) {
   Begin(File(kChecked));
-  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"}) process().Check(id, true);
+  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"})
+    process().Check(id, true);
   const auto report = [&](const char* id, uint32_t bits, upstream::Outcome outcome) {
     auto& shared = *process().Find(id)->shared;
     shared.last_failure = outcome;
@@ -315,7 +330,8 @@ TEST_F(ClusterConfigTest, WorkersReportsEjectWithinBounds) {
     report(id, upstream::kEjectAnswers, upstream::Outcome::kBadAnswer);
   }
   EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kEjected);
-  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.reason(), "passive: 3 failures, last bad_response");
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.reason(),
+            "passive: 3 failures, last bad_response");
   EXPECT_EQ(process().Find("10.0.0.2:80")->machine.state(), health::State::kEjected);
   EXPECT_EQ(process().Find("10.0.0.3:80")->machine.state(), health::State::kUp);  // half is out
   report("10.0.0.3:80", upstream::kEjectRefused, upstream::Outcome::kRefused);
@@ -331,7 +347,8 @@ TEST_F(ClusterConfigTest, AReloadKeepsStatesAndAdaptsTheRules) {
   Begin(File(kChecked));
   process().Check("10.0.0.1:80", true);
   for (int i = 0; i < 2; ++i) process().Check("10.0.0.2:80", false);
-  Expect(ReloadWith(File("{health_check: {interval: 1s}, backends: [10.0.0.1:80, 10.0.0.2:80]}")), 200, "ok");
+  Expect(ReloadWith(File("{health_check: {interval: 1s}, backends: [10.0.0.1:80, 10.0.0.2:80]}")),
+         200, "ok");
   process().Pass(milliseconds(5));
   EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.0.0.2:80=1,checking"));
   EXPECT_EQ(process().links.watched.size(), 2u);
@@ -356,7 +373,8 @@ TEST_F(ClusterConfigTest, WhatIsHeldIsNotChecked) {
 
 TEST_F(ClusterConfigTest, NothingWakesUpWhereNothingHappens) {
   Begin(File(kChecked));
-  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"}) process().Check(id, true);
+  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"})
+    process().Check(id, true);
   EXPECT_EQ(cluster().NextPoll(), kNever);
 }
 

@@ -1,6 +1,6 @@
-// Drawn sequences of operations against an obvious model: a list of what should be there. After each of them the
-// cluster agrees with it; so does another process that starts with the same file and state file, and so do both after
-// the drains are over.
+// Drawn sequences of operations against an obvious model: a list of what should be there. After
+// each of them the cluster agrees with it; so does another process that starts with the same file
+// and state file, and so do both after the drains are over.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -30,11 +30,12 @@ struct BaseList {
   std::string Text() const {
     std::string list;
     for (const auto& [address, weight] : weights) {
-      list += (list.empty() ? "" : ", ") + std::string("{address: ") + address + ", weight: " +
-              std::to_string(weight) + "}";
+      list += (list.empty() ? "" : ", ") + std::string("{address: ") + address +
+              ", weight: " + std::to_string(weight) + "}";
     }
     return "listeners:\n  web: {listen: [127.0.0.1:8080], routes: [{upstream: api}]}\n"
-           "upstreams:\n  api: {drain_timeout: 3s, backends: [" + list + "]}\n";
+           "upstreams:\n  api: {drain_timeout: 3s, backends: [" +
+           list + "]}\n";
   }
 };
 
@@ -148,8 +149,9 @@ class Draw {
     model_ = std::move(next);
   }
 
-  // The base changes under the overlay. What the API said of a backend stays while there is something it is about:
-  // what it added stays as it was added, a change of weight or a hold while the file has the backend, a removal too.
+  // The base changes under the overlay. What the API said of a backend stays while there is
+  // something it is about: what it added stays as it was added, a change of weight or a hold while
+  // the file has the backend, a removal too.
   void Reload() {
     trace_ = "reload";
     const BaseList before = base_;
@@ -170,7 +172,8 @@ class Draw {
       const bool was = before.weights.contains(address);
       const bool is = base_.weights.contains(address);
       if (was && !is) model_.erase(address);
-      if (!was && is && !model_.contains(address)) model_[address] = Wanted{base_.weights[address], Hold::kNone};
+      if (!was && is && !model_.contains(address))
+        model_[address] = Wanted{base_.weights[address], Hold::kNone};
     }
   }
 
@@ -178,7 +181,9 @@ class Draw {
     Model found;
     for (const auto& backend : (*process_)->FindUpstream("api")->backends) {
       if (backend->removing) continue;
-      EXPECT_TRUE(found.emplace(backend->settings.address.ToString(), Wanted{backend->settings.weight, backend->hold})
+      EXPECT_TRUE(found
+                      .emplace(backend->settings.address.ToString(),
+                               Wanted{backend->settings.weight, backend->hold})
                       .second);
       switch (backend->hold) {
         case Hold::kNone:

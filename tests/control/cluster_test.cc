@@ -1,4 +1,5 @@
-// The cluster's writes and what becomes of backends: additions, changes, drains, removals, by API, file and DNS.
+// The cluster's writes and what becomes of backends: additions, changes, drains, removals, by API,
+// file and DNS.
 #include "control/cluster.h"
 
 #include <gmock/gmock.h>
@@ -10,12 +11,12 @@
 namespace rondo::control {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 constexpr std::string_view kFile = R"(
 listeners:
@@ -44,7 +45,9 @@ class ClusterTest : public ::testing::Test {
   static config::Backend At(std::string_view address, uint32_t weight = 1, std::string id = "") {
     return ClusterProcess::At(address, weight, std::move(id));
   }
-  std::atomic<uint32_t>& InFlight(std::string_view id) { return process().Find(id)->shared->in_flight; }
+  std::atomic<uint32_t>& InFlight(std::string_view id) {
+    return process().Find(id)->shared->in_flight;
+  }
   static BackendPatch To(config::WantedState state) {
     BackendPatch patch;
     patch.state = state;
@@ -109,8 +112,9 @@ TEST_F(ClusterTest, RemovalWaitsForWhatIsInFlight) {
   cluster().Poll();
   EXPECT_THAT(process().List(), ElementsAre("10.0.0.2:80=3,up"));
   EXPECT_THAT(process().Published(), ElementsAre("10.0.0.2:80"));
-  EXPECT_THAT(process().NewEvents(), ElementsAre("drain_started", "backend_state", "config", "backend_state",
-                                                 "drain_finished", "backend_removed"));
+  EXPECT_THAT(process().NewEvents(),
+              ElementsAre("drain_started", "backend_state", "config", "backend_state",
+                          "drain_finished", "backend_removed"));
 }
 
 TEST_F(ClusterTest, WhatIsStillInFlightAtTheDeadlineIsCut) {
@@ -177,10 +181,12 @@ TEST_F(ClusterTest, TheSameIdElsewhereIsAnotherBackend) {
 
 TEST_F(ClusterTest, AnOperatorsDrainLeavesItListedAndCanBeTakenBack) {
   InFlight("10.0.0.1:80") = 1;
-  Expect(cluster().PatchBackend("api", "10.0.0.1:80", To(config::WantedState::kDraining)), 200, "ok");
+  Expect(cluster().PatchBackend("api", "10.0.0.1:80", To(config::WantedState::kDraining)), 200,
+         "ok");
   EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,draining", "10.0.0.2:80=3,up"));
   const uint64_t revision = cluster().revision();
-  Expect(cluster().PatchBackend("api", "10.0.0.1:80", To(config::WantedState::kDraining)), 200, "ok");
+  Expect(cluster().PatchBackend("api", "10.0.0.1:80", To(config::WantedState::kDraining)), 200,
+         "ok");
   EXPECT_EQ(cluster().revision(), revision);
   InFlight("10.0.0.1:80") = 0;
   cluster().Poll();
@@ -207,7 +213,8 @@ TEST_F(ClusterTest, ADrainCanBeGivenItsTime) {
 
 TEST_F(ClusterTest, MaintenanceHoldsItAndItsRemovalLetsNobodyIn) {
   InFlight("10.0.0.1:80") = 1;
-  Expect(cluster().PatchBackend("api", "10.0.0.1:80", To(config::WantedState::kMaintenance)), 200, "ok");
+  Expect(cluster().PatchBackend("api", "10.0.0.1:80", To(config::WantedState::kMaintenance)), 200,
+         "ok");
   process().Pass(seconds(60));
   EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,maintenance", "10.0.0.2:80=3,up"));
   cluster().RemoveBackend("api", "10.0.0.1:80");
@@ -243,7 +250,8 @@ TEST_F(ClusterTest, APutOfTheListIsItsDifferenceToTheBase) {
   Expect(cluster().PatchBackend("api", "10.0.0.2:80", To(config::WantedState::kUp)), 200, "ok");
   EXPECT_TRUE(cluster().overlay().empty());
   Expect(cluster().PutBackends("api", {At("10.0.0.1:80"), At("10.0.0.1:80")}), 400, "invalid");
-  Expect(cluster().PutBackends("api", {At("10.0.0.1:80"), At("10.0.0.1:80", 1, "b")}), 400, "invalid");
+  Expect(cluster().PutBackends("api", {At("10.0.0.1:80"), At("10.0.0.1:80", 1, "b")}), 400,
+         "invalid");
   Expect(cluster().PutBackends("api", {}), 200, "ok");
   process().Pass(seconds(1));
   EXPECT_THAT(process().List(), IsEmpty());
@@ -251,11 +259,13 @@ TEST_F(ClusterTest, APutOfTheListIsItsDifferenceToTheBase) {
 
 TEST_F(ClusterTest, APutThatChangesOneTouchesOne) {
   std::vector<const void*> before;
-  for (const auto& backend : cluster().FindUpstream("api")->backends) before.push_back(backend->shared.get());
+  for (const auto& backend : cluster().FindUpstream("api")->backends)
+    before.push_back(backend->shared.get());
   const auto snapshot = process().publisher().current();
   Expect(cluster().PutBackends("api", {At("10.0.0.1:80", 8), At("10.0.0.2:80", 3)}), 200, "ok");
   std::vector<const void*> after;
-  for (const auto& backend : cluster().FindUpstream("api")->backends) after.push_back(backend->shared.get());
+  for (const auto& backend : cluster().FindUpstream("api")->backends)
+    after.push_back(backend->shared.get());
   EXPECT_EQ(after, before);
   const auto& next = process().publisher().current();
   EXPECT_NE(next->upstreams[0], snapshot->upstreams[0]);
@@ -292,8 +302,8 @@ TEST_F(ClusterTest, UpstreamsAreCreatedReplacedAndDeleted) {
 }
 
 TEST_F(ClusterTest, AFileThatSaysTheSameAsWhatWasWrittenNeedsNoEntry) {
-  config::Upstream same = *std::ranges::find_if(cluster().base().upstreams,
-                                                [](const auto& each) { return each.name == "api"; });
+  config::Upstream same = *std::ranges::find_if(
+      cluster().base().upstreams, [](const auto& each) { return each.name == "api"; });
   Expect(cluster().PutUpstream(same), 200, "ok");
   EXPECT_TRUE(cluster().overlay().empty());
   EXPECT_EQ(cluster().revision(), 1u);

@@ -1,5 +1,5 @@
-// A cluster without workers in virtual time: every publication counts as acknowledged at once. What checks and DNS say
-// is said by the test.
+// A cluster without workers in virtual time: every publication counts as acknowledged at once. What
+// checks and DNS say is said by the test.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,9 @@ namespace rondo::control {
 // Notes what the cluster asks for.
 class NotingLinks : public ClusterLinks {
  public:
-  void Watch(const UpstreamView&, const BackendView& backend) override { watched.insert(backend.serial()); }
+  void Watch(const UpstreamView&, const BackendView& backend) override {
+    watched.insert(backend.serial());
+  }
   void Pause(uint64_t serial) override { paused.insert(serial); }
   void Resume(uint64_t serial) override { paused.erase(serial); }
   void Unwatch(uint64_t serial) override {
@@ -31,20 +33,25 @@ class NotingLinks : public ClusterLinks {
     paused.erase(serial);
   }
   void CheckNow(uint64_t serial) override { checked_now.push_back(serial); }
-  void WarmUp(const UpstreamView&, const BackendView& backend) override { warming.push_back(backend.serial()); }
+  void WarmUp(const UpstreamView&, const BackendView& backend) override {
+    warming.push_back(backend.serial());
+  }
   void SetSources(const std::vector<const config::Upstream*>& upstreams) override {
     sources.clear();
     for (const config::Upstream* upstream : upstreams) sources[upstream->name] = upstream->sources;
   }
   void ResolveNow(const std::string& upstream) override { resolved_now.push_back(upstream); }
-  const std::vector<config::Backend>* Known(std::string_view upstream, size_t source) const override {
+  const std::vector<config::Backend>* Known(std::string_view upstream,
+                                            size_t source) const override {
     const auto found = sources.find(std::string(upstream));
     if (found == sources.end() || source >= found->second.size()) return nullptr;
     const auto answer = answers.find(found->second[source].name);
     return answer == answers.end() ? nullptr : &answer->second;
   }
   bool CanApply(std::string_view) const override { return false; }
-  absl::Status PrepareConfig(const config::Config&, const config::Config&) override { return prepare; }
+  absl::Status PrepareConfig(const config::Config&, const config::Config&) override {
+    return prepare;
+  }
   void DropPrepared() override { ++dropped; }
   void CommitConfig(const config::Config&, const config::Config&) override { ++committed; }
 
@@ -132,7 +139,8 @@ class ClusterProcess {
     const upstream::Snapshot& snapshot = *publisher_.current();
     const size_t index = snapshot.FindUpstream(upstream);
     if (index == SIZE_MAX) return result;
-    for (const auto& backend : snapshot.upstreams[index]->settings.backends) result.push_back(backend.id);
+    for (const auto& backend : snapshot.upstreams[index]->settings.backends)
+      result.push_back(backend.id);
     return result;
   }
   // Names of the events since the last call.
@@ -155,7 +163,8 @@ class ClusterProcess {
  private:
   static config::Config Load(const std::string& path) {
     config::LoadResult loaded = config::LoadFile(path);
-    for (const auto& error : loaded.errors) std::fprintf(stderr, "%s\n", config::FormatError(path, error).c_str());
+    for (const auto& error : loaded.errors)
+      std::fprintf(stderr, "%s\n", config::FormatError(path, error).c_str());
     RONDO_CHECK(loaded.config.has_value());
     return std::move(*loaded.config);
   }

@@ -43,8 +43,8 @@ class FakeDisk : public FileSystem {
   // From now on only so many steps are taken.
   void DieAfter(int steps) { steps_left_ = steps; }
   bool dead() const { return steps_left_ == 0; }
-  // The machine starts again: after a crash of the process all that was written is there, after one of the machine
-  // at least what was synced.
+  // The machine starts again: after a crash of the process all that was written is there, after one
+  // of the machine at least what was synced.
   void Restart(Loss loss) {
     steps_left_ = -1;
     switch (loss) {

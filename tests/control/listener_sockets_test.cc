@@ -1,4 +1,5 @@
-// The sockets of all listeners, for all workers, or an error and none; and what a reload changes of them.
+// The sockets of all listeners, for all workers, or an error and none; and what a reload changes of
+// them.
 #include "control/listener_sockets.h"
 
 #include <fcntl.h>
@@ -70,7 +71,9 @@ class ListenerSocketsTest : public ::testing::Test {
     EXPECT_TRUE(prepared.ok()) << std::string(prepared.message());
     return sockets.Commit();
   }
-  static std::string AddressOf(const ListenSocket& socket) { return io::BoundAddress(socket.fd).ToString(); }
+  static std::string AddressOf(const ListenSocket& socket) {
+    return io::BoundAddress(socket.fd).ToString();
+  }
 
   std::string folder_;
   size_t descriptors_before_ = 0;
@@ -145,7 +148,8 @@ TEST_F(ListenerSocketsTest, AnAddressThatIsTakenIsAnErrorAndEverythingIsClosedAg
     for (const size_t second_workers : {1u, 2u}) {
       ListenerSockets second(second_workers);
       const std::string path = folder_ + "/s.sock";
-      const absl::Status status = second.Prepare(Listening({{"127.0.0.1:0", "unix:" + path}, {taken}}));
+      const absl::Status status =
+          second.Prepare(Listening({{"127.0.0.1:0", "unix:" + path}, {taken}}));
       ASSERT_FALSE(status.ok());
       EXPECT_THAT(std::string(status.message()), HasSubstr("listener listener1: "));
       EXPECT_THAT(std::string(status.message()), HasSubstr(taken));

@@ -1,5 +1,5 @@
-// The state file: what is saved comes back, whatever happens to the process or the disk at any step; what cannot be
-// used is set aside and said so.
+// The state file: what is saved comes back, whatever happens to the process or the disk at any
+// step; what cannot be used is set aside and said so.
 #include "control/state_file.h"
 
 #include <gmock/gmock.h>
@@ -57,7 +57,8 @@ TEST(StateFile, WhatIsWrittenIsReadBack) {
 TEST(StateFile, CutOffAnywhereOrChangedAnywhereItIsNotUsed) {
   const std::string whole = EncodeState(SomeState(7));
   for (size_t size = 0; size < whole.size(); ++size) {
-    EXPECT_EQ(DecodeState(whole.substr(0, size)).status().code(), absl::StatusCode::kDataLoss) << size;
+    EXPECT_EQ(DecodeState(whole.substr(0, size)).status().code(), absl::StatusCode::kDataLoss)
+        << size;
   }
   for (size_t i = 0; i < whole.size(); ++i) {
     std::string damaged = whole;
@@ -75,7 +76,8 @@ TEST(StateFile, SaysWhatIsWrongWithAFile) {
       {"", absl::StatusCode::kDataLoss, "empty"},
       {"{\"revision\": 3}", absl::StatusCode::kInvalidArgument, "not a state file"},
       {"rondo-state 2 0000000000000000\n{}\n", absl::StatusCode::kUnimplemented, "newer version"},
-      {"rondo-state x 0000000000000000\n{}\n", absl::StatusCode::kInvalidArgument, "not a state file"},
+      {"rondo-state x 0000000000000000\n{}\n", absl::StatusCode::kInvalidArgument,
+       "not a state file"},
       {"rondo-state 1 0000000000000000\n{}\n", absl::StatusCode::kDataLoss, "damaged"},
   };
   for (const auto& each : cases) {

@@ -1,5 +1,5 @@
-// Backends come and go while traffic flows: the real workers, cluster and prober together, by seed. Not one request
-// fails, and nothing reaches a backend after it is gone.
+// Backends come and go while traffic flows: the real workers, cluster and prober together, by seed.
+// Not one request fails, and nothing reaches a backend after it is gone.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,17 +14,18 @@ using ::testing::IsEmpty;
 
 constexpr uint64_t kNumbers = 6;
 
-std::string FileWith(const std::vector<std::pair<uint64_t, uint32_t>>& backends, std::string_view balance,
-                     bool checked) {
+std::string FileWith(const std::vector<std::pair<uint64_t, uint32_t>>& backends,
+                     std::string_view balance, bool checked) {
   std::string list;
   for (const auto& [number, weight] : backends) {
-    list += (list.empty() ? "" : ", ") + std::string("{address: ") + ClusterWorld::BackendAddress(number).ToString() +
+    list += (list.empty() ? "" : ", ") + std::string("{address: ") +
+            ClusterWorld::BackendAddress(number).ToString() +
             ", weight: " + std::to_string(weight) + "}";
   }
   return "listeners:\n  web: {listen: [\"10.0.0.1:80\"], routes: [{upstream: api}]}\n"
          "timeouts: {keepalive: 60s}\n"
-         "upstreams:\n  api:\n    balance: " + std::string(balance) +
-         "\n    drain_timeout: 10s\n    slow_start: 2s\n" +
+         "upstreams:\n  api:\n    balance: " +
+         std::string(balance) + "\n    drain_timeout: 10s\n    slow_start: 2s\n" +
          (checked ? "    health_check: {path: /health, interval: 1s, timeout: 500ms}\n" : "") +
          "    backends: [" + list + ", {dns: svc, port: 80}]\n";
 }
@@ -69,7 +70,8 @@ class Operator {
       case 4: {
         std::vector<config::Backend> list = {ClusterWorld::BackendAt(0)};
         for (uint64_t i = 1; i < kNumbers; ++i) {
-          if (rng.Below(2) == 0 || IsDiscovered(i)) list.push_back(ClusterWorld::BackendAt(i, Weight()));
+          if (rng.Below(2) == 0 || IsDiscovered(i))
+            list.push_back(ClusterWorld::BackendAt(i, Weight()));
         }
         cluster.PutBackends("api", std::move(list));
         break;
@@ -162,10 +164,11 @@ TEST(ClusterCases, NothingReachesABackendThatIsGone) {
   for (int i = 0; i < 4; ++i) world.AddClient("c" + std::to_string(i), 100);
   world.world().RunFor(seconds(1));
   ASSERT_EQ(world.cluster().RemoveBackend("api", "10.0.1.1:80").status, 202);
-  const bool gone = world.world()
-                        .RunUntil([&] { return world.cluster().FindBackend("api", "10.0.1.1:80") == nullptr; },
-                                  seconds(1))
-                        .stop == Stop::kPredicate;
+  const bool gone =
+      world.world()
+          .RunUntil([&] { return world.cluster().FindBackend("api", "10.0.1.1:80") == nullptr; },
+                    seconds(1))
+          .stop == Stop::kPredicate;
   EXPECT_TRUE(gone);
   const uint64_t served = world.Served(1);
   EXPECT_GT(served, 10u);
@@ -216,7 +219,8 @@ TEST(ClusterCases, RequestsOfAColdStartWaitForTheFirstCheck) {
 
 TEST(ClusterCases, FiveReplicasBecomeOneAndNoRequestFails) {
   for (const bool checked : {false, true}) {
-    ClusterWorld world(11, FileWith({{0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 1}}, "round_robin", checked), 2);
+    ClusterWorld world(
+        11, FileWith({{0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 1}}, "round_robin", checked), 2);
     bool leaving = false;
     for (uint64_t i = 0; i < 5; ++i) {
       world.AddBackend(i, [&leaving, i](const BackendRequest&) {
@@ -232,7 +236,8 @@ TEST(ClusterCases, FiveReplicasBecomeOneAndNoRequestFails) {
     leaving = true;
     for (uint64_t i = 1; i < 5; ++i) world.backends().at(i)->StopListening();
     world.world().RunUntil([&] { return world.clients_done(); }, std::chrono::minutes(1));
-    EXPECT_EQ(world.cluster().FindBackend("api", "10.0.1.0:80")->machine.state(), health::State::kUp);
+    EXPECT_EQ(world.cluster().FindBackend("api", "10.0.1.0:80")->machine.state(),
+              health::State::kUp);
     EXPECT_THAT(world.Failures(), IsEmpty());
     EXPECT_THAT(world.Finish(), IsEmpty());
   }

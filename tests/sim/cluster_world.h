@@ -1,5 +1,6 @@
-// A whole Rondo but for its sockets and names: real workers, the real cluster and prober on a control thread of its
-// own, and clients and backends around them, in virtual time. What DNS says is said by the test.
+// A whole Rondo but for its sockets and names: real workers, the real cluster and prober on a
+// control thread of its own, and clients and backends around them, in virtual time. What DNS says
+// is said by the test.
 #pragma once
 
 #include <unistd.h>
@@ -56,15 +57,16 @@ class ClusterWorld {
     options.bell = &bell_;
     options.config_path = path_;
     options.environment = [](std::string_view) { return std::optional<std::string>(); };
-    cluster_ = std::make_unique<control::Cluster>(loop_, *std::move(loaded.config), options, links_, publisher_, store_,
-                                                  events_);
+    cluster_ = std::make_unique<control::Cluster>(loop_, *std::move(loaded.config), options, links_,
+                                                  publisher_, store_, events_);
     bell_.Attach(&engine_);
     links_.Attach(*cluster_, prober_, nullptr);
     const auto snapshot = cluster_->Start();
     RONDO_CHECK(snapshot.ok());
     StartWorkers(*snapshot, workers, faults);
-    control_actor_ = world_.AddActor(engine_, [this] { ControlTick(); },
-                                     [this] { return std::min(loop_.wheel().NextDeadline(), cluster_->NextPoll()); });
+    control_actor_ = world_.AddActor(
+        engine_, [this] { ControlTick(); },
+        [this] { return std::min(loop_.wheel().NextDeadline(), cluster_->NextPoll()); });
     client_engine_ = &world_.AddThread("clients", Options("clients", {}));
     backend_engine_ = &world_.AddThread("backends", Options("backends", {}));
   }
@@ -77,15 +79,15 @@ class ClusterWorld {
   void WriteFile(const std::string& text) { std::ofstream(path_, std::ios::trunc) << text; }
 
   SimHttpBackend& AddBackend(uint64_t number, SimHttpBackend::Handler handler) {
-    backends_[number] =
-        std::make_unique<SimHttpBackend>(world_, *backend_engine_, BackendAddress(number), std::move(handler));
+    backends_[number] = std::make_unique<SimHttpBackend>(
+        world_, *backend_engine_, BackendAddress(number), std::move(handler));
     return *backends_[number];
   }
   std::map<uint64_t, std::unique_ptr<SimHttpBackend>>& backends() { return backends_; }
   // Sends `requests` one after another.
   SimHttpClient& AddClient(const std::string& name, size_t requests) {
-    clients_.push_back(
-        std::make_unique<SimHttpClient>(world_, *client_engine_, name, *SocketAddress::Parse(kListen)));
+    clients_.push_back(std::make_unique<SimHttpClient>(world_, *client_engine_, name,
+                                                       *SocketAddress::Parse(kListen)));
     for (size_t i = 0; i < requests; ++i) clients_.back()->Add(ClientRequest{});
     clients_.back()->Start();
     return *clients_.back();
@@ -94,15 +96,19 @@ class ClusterWorld {
   bool clients_done() const {
     return std::ranges::all_of(clients_, [](const auto& client) { return client->done(); });
   }
-  // Requests that were not answered with 200 by a backend, a line each; and what was wrong with answers.
+  // Requests that were not answered with 200 by a backend, a line each; and what was wrong with
+  // answers.
   std::vector<std::string> Failures() const {
     std::vector<std::string> lines;
     for (const auto& client : clients_) {
       for (const ClientResult& result : client->results()) {
-        if (result.outcome == ClientOutcome::kAnswered && result.status == 200 && result.from_backend) continue;
-        lines.push_back(result.id + ": outcome " + std::to_string(static_cast<int>(result.outcome)) + ", status " +
-                        std::to_string(result.status) + " at " +
-                        std::to_string(result.ended.time_since_epoch() / std::chrono::milliseconds(1)) + " ms");
+        if (result.outcome == ClientOutcome::kAnswered && result.status == 200 &&
+            result.from_backend)
+          continue;
+        lines.push_back(
+            result.id + ": outcome " + std::to_string(static_cast<int>(result.outcome)) +
+            ", status " + std::to_string(result.status) + " at " +
+            std::to_string(result.ended.time_since_epoch() / std::chrono::milliseconds(1)) + " ms");
       }
       for (const std::string& error : client->errors()) lines.push_back(error);
     }
@@ -120,7 +126,10 @@ class ClusterWorld {
     const Duration patience = std::chrono::minutes(5);
     for (auto& worker : workers_) worker->RequestDrain();
     world_.RunUntil(
-        [this] { return std::ranges::all_of(workers_, [](const auto& worker) { return worker->finished(); }); },
+        [this] {
+          return std::ranges::all_of(workers_,
+                                     [](const auto& worker) { return worker->finished(); });
+        },
         patience);
     prober_.Stop();
     engine_.Wake();
@@ -156,7 +165,8 @@ class ClusterWorld {
     return options;
   }
 
-  void StartWorkers(const std::shared_ptr<const upstream::Snapshot>& snapshot, size_t count, const FaultPlan& faults) {
+  void StartWorkers(const std::shared_ptr<const upstream::Snapshot>& snapshot, size_t count,
+                    const FaultPlan& faults) {
     std::vector<proxy::Worker*> workers;
     for (size_t i = 0; i < count; ++i) {
       SimEngine& engine = world_.AddEngine("worker" + std::to_string(i), Options("rondo", faults));
@@ -168,9 +178,9 @@ class ClusterWorld {
       options.seed = world_.rng().Next();
       options.bell = &bell_;
       options.epoch = publisher_.epoch();
-      workers_.push_back(std::make_unique<proxy::Worker>(engine, snapshot,
-                                                         control::WithSlots({{fd, "web", 1}}, *snapshot), counters_,
-                                                         nullptr, options));
+      workers_.push_back(std::make_unique<proxy::Worker>(
+          engine, snapshot, control::WithSlots({{fd, "web", 1}}, *snapshot), counters_, nullptr,
+          options));
       proxy::Worker* worker = workers_.back().get();
       workers.push_back(worker);
       worker_actors_.push_back(world_.AddActor(
