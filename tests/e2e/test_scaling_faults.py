@@ -49,6 +49,7 @@ class ScalingFaults(EndToEnd):
             "listeners:\n  web:\n    listen: [\"127.0.0.1:0\"]\n    routes: [{upstream: app}]\n"
             "upstreams:\n  app:\n    timeouts: {connect: 1s, response: 1s}\n"
             "    health_check: {path: /health, interval: 300ms, timeout: 600ms, unhealthy_threshold: 2}\n"
+            "    passive_health: {fail_timeout: 2s}\n"
             "    retries: {attempts: 3, budget: 100%, on: [connect, reset_before_response, 502, 504]}\n"
             f"    backends:\n{backends}")
         self.admin = Admin(self.program_under_test.wait_line(r"admin API on (\S+)")[0][1])
