@@ -86,6 +86,7 @@ add_library(llhttp STATIC
 target_include_directories(llhttp SYSTEM PUBLIC "${LLHTTP_INCLUDE_DIR}")
 target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)
 target_compile_options(llhttp PRIVATE -w)
+set_target_properties(llhttp PROPERTIES UNITY_BUILD OFF)
 
 # rondo_room(NAME DEPS...): the static library rondo_NAME from src/NAME/*.cc with the public headers of
 # include/rondo/NAME. DEPS are the rooms and libraries it may include.

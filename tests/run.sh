@@ -34,8 +34,12 @@ threaded='^(rt|io|metrics|upstream|proxy|control)_test$|^e2e_(keepalive|balance|
 threaded_targets="rondo rt_test io_test metrics_test upstream_test proxy_test control_test"
 
 stage "release" build . all -DCMAKE_BUILD_TYPE=Release -DRONDO_TESTS=ON
-stage "address and undefined sanitizers" build-address . all -DCMAKE_BUILD_TYPE=Debug -DRONDO_SANITIZE=address
-stage "thread sanitizer" build-thread "$threaded" "$threaded_targets" -DCMAKE_BUILD_TYPE=Debug -DRONDO_SANITIZE=thread
+# Compiled in groups of files: a build from nothing takes half the time.
+unity="-DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=6"
+# shellcheck disable=SC2086
+stage "address and undefined sanitizers" build-address . all -DCMAKE_BUILD_TYPE=Debug -DRONDO_SANITIZE=address $unity
+# shellcheck disable=SC2086
+stage "thread sanitizer" build-thread "$threaded" "$threaded_targets" -DCMAKE_BUILD_TYPE=Debug -DRONDO_SANITIZE=thread $unity
 
 echo
 echo "$passed passed, $failed failed"
