@@ -106,7 +106,7 @@ bool WorkerUpstream::PoliciesFree() const {
 bool WorkerUpstream::AnyFree() const {
   if (PoliciesFree()) return true;
   return std::any_of(sticky_only_.begin(), sticky_only_.end(), [](const WorkerBackend* backend) {
-    // Without a limit nobody waits for it.
+    // Without a limit there is nothing to wait for; those to whom that is news: ServeUnlimited.
     return backend->max_in_flight > 0 &&
            backend->shared->in_flight.load(std::memory_order_relaxed) < backend->max_in_flight;
   });
@@ -151,12 +151,12 @@ void WorkerUpstream::LeaseEnded(WorkerBackend& backend, uint32_t in_flight_befor
                                 health::State state) {
   // What waits for the end of a drain looks now.
   if (in_flight_before == 1 && health::IsHeld(state)) shared().CallControl();
-  if (backend.retired) {
-    if (backend.uses == 0) FreeIfRetired(backend);
-    return;
-  }
-  // First the place was given back, now the look at who waits; see wait_board.h.
-  if (backend.max_in_flight > 0 && board_.waiting() > 0) board_.PokeOldest(worker_);
+  // First the place was given back, now the look at who waits; see wait_board.h. Also at a backend
+  // that was removed: it may be in the list again, as another record, or be so elsewhere still, and
+  // with a limit though it had none.
+  const bool may_be_wanted = backend.max_in_flight > 0 || backend.retired;
+  if (may_be_wanted && board_.waiting() > 0) board_.PokeOldest(worker_);
+  if (backend.retired && backend.uses == 0) FreeIfRetired(backend);
 }
 
 // Gives free places to those who wait here, oldest first, but to nobody who came after `until`.
@@ -182,6 +182,22 @@ WorkerUpstream::Served WorkerUpstream::ServeWaiting(Instant until) {
   return result;
 }
 
+// After a change: gives a place to those whose own backend drains and has no limit. Whoever asks
+// finds it free at once, but those who wait already came when it was down, or had a limit. It takes
+// nothing from anybody, so it needs no turn.
+void WorkerUpstream::ServeUnlimited() {
+  if (sticky_only_.empty()) return;
+  queue_.ForEach([this](QueueWait& wait) {
+    const WorkerBackend* own = wait.in_flight() ? nullptr : StickyOnly(wait.key_);
+    if (own == nullptr || own->max_in_flight > 0) return;
+    if (wait.state_ != nullptr) BeginRound(wait.key_, *wait.state_);
+    wait.lease = TrySticky(wait.key_, wait.state_);
+    if (!wait.lease) return;
+    LeaveQueue(wait);
+    loop_.engine().Post(wait, 0);
+  });
+}
+
 // Sends those away who wait for nothing any more.
 void WorkerUpstream::Dismiss() {
   queue_.ForEach([this](QueueWait& wait) {
@@ -196,7 +212,10 @@ void WorkerUpstream::ServeBoard() {
     const WaitBoard::Poke poke = board_.Take(worker_);
     if (poke == WaitBoard::Poke::kNone) return;
     Refresh();
-    if (poke == WaitBoard::Poke::kChanged) Dismiss();
+    if (poke == WaitBoard::Poke::kChanged) {
+      ServeUnlimited();
+      Dismiss();
+    }
     const bool check = poke == WaitBoard::Poke::kCheck;
     // Who waits elsewhere for longer comes first, unless there is room for everybody, or what is
     // free was of no use to those before.

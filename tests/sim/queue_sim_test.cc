@@ -181,6 +181,85 @@ TEST(QueueSim, AFullQueueRefusesAtOnceAndADeadlineIsKept) {
   EXPECT_EQ(world.EndOf(2), PlaceEnd::kQueueFull);
 }
 
+ControlStep Change(ControlStep::Kind kind, Duration at, size_t backend) {
+  ControlStep step;
+  step.kind = kind;
+  step.at = at;
+  step.backend = backend;
+  return step;
+}
+
+// The place ends at the worker's record of the backend as it was before, which is not the one that
+// is in the list now.
+TEST(QueueSim, APlaceTakenBeforeItsBackendLeftAndCameBackGoesToWhoWaits) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    QueueWorldOptions options;
+    options.workers = 2;
+    options.upstream = QueueWorld::Upstream({1, 1});
+    QueueWorld world(seed, options);
+    world.Add(At(0, milliseconds(1), milliseconds(40)));
+    world.Add(At(0, milliseconds(1), milliseconds(200)));
+    world.Add(Change(ControlStep::Kind::kRemove, milliseconds(5), 0));
+    world.Add(Change(ControlStep::Kind::kRemove, milliseconds(5), 1));
+    ControlStep back = Change(ControlStep::Kind::kAdd, milliseconds(10), 0);
+    back.value = 1;
+    world.Add(back);
+    back.backend = 1;
+    world.Add(back);
+    world.Add(At(0, milliseconds(15), milliseconds(10)));
+    world.Add(At(1, milliseconds(16), milliseconds(10)));
+    EXPECT_TRUE(world.Run()) << "seed " << seed << "\n" << world.Findings();
+    EXPECT_LT(world.TookUntilPlace(2), milliseconds(40)) << "seed " << seed;
+    EXPECT_LT(world.TookUntilPlace(3), milliseconds(50)) << "seed " << seed;
+  }
+}
+
+// Two backends: the first is the returning user's own and drains, the second is full.
+class QueueSimOwnBackend : public testing::Test {
+ protected:
+  // The user comes at 10 ms, while its own backend, with `limit` and in `state`, takes nobody.
+  void Run(uint32_t limit, health::State state, const ControlStep& then) {
+    for (uint64_t seed = 1; seed <= 50; ++seed) {
+      QueueWorldOptions options;
+      options.workers = 2;
+      options.upstream = QueueWorld::Upstream({limit, 1});
+      options.upstream.sticky = config::Sticky();
+      QueueWorld world(seed, options);
+      PlaceRequest own = At(0, milliseconds(1), milliseconds(100));
+      own.key.sticky = world.StickyHash(0);
+      PlaceRequest other = own;
+      other.key.sticky = world.StickyHash(1);
+      world.Add(own);
+      world.Add(other);
+      ControlStep change = Change(ControlStep::Kind::kState, milliseconds(5), 0);
+      change.state = state;
+      world.Add(change);
+      own.start = milliseconds(10);
+      own.hold = milliseconds(1);
+      world.Add(own);
+      own.worker = 1;
+      world.Add(own);
+      world.Add(then);
+      EXPECT_TRUE(world.Run()) << "seed " << seed << "\n" << world.Findings();
+      for (const size_t user : {2u, 3u}) {
+        EXPECT_EQ(world.BackendOf(user), 0u) << "seed " << seed;
+        EXPECT_GT(world.TookUntilPlace(user), milliseconds(15)) << "seed " << seed;
+        EXPECT_LT(world.TookUntilPlace(user), milliseconds(25)) << "seed " << seed;
+      }
+    }
+  }
+};
+
+TEST_F(QueueSimOwnBackend, ThatTurnsFromDownToDrainingWithoutALimitServesWhoWaits) {
+  ControlStep drains = Change(ControlStep::Kind::kState, milliseconds(30), 0);
+  drains.state = health::State::kDraining;
+  Run(0, health::State::kDown, drains);
+}
+
+TEST_F(QueueSimOwnBackend, ThatDrainsAndLosesItsLimitServesWhoWaits) {
+  Run(1, health::State::kDraining, Change(ControlStep::Kind::kLimit, milliseconds(30), 0));
+}
+
 // -- drawn --
 
 TEST(QueueSim, SeedsKeepLimitsOrderAndDeadlinesAndLoseNoWakeUp) {

@@ -202,6 +202,7 @@ class WorkerUpstream {
   };
   Served ServeWaiting(Instant until);
   void ServeBoard();
+  void ServeUnlimited();
   void Dismiss();
   void ReportSlow(WorkerBackend& backend, Outcome outcome);
 
