@@ -37,7 +37,11 @@ Versions::Versions(rt::Loop& loop, const WorkerOptions& options, Rng& rng,
 }
 
 Versions::~Versions() {
-  Remove(*current_);
+  if (current_ != nullptr) End();
+}
+
+void Versions::End() {
+  Remove(*std::exchange(current_, nullptr));
   RONDO_CHECK(versions_.empty());
 }
 

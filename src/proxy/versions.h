@@ -54,6 +54,8 @@ class Versions {
   // For a worker that ends: closes what is idle. How many connections are left, closing ones
   // included.
   size_t CloseIdle();
+  // The worker has ended, and lets its last snapshot go. REQUIRES: nothing is pinned.
+  void End();
 
  private:
   friend class Pin;

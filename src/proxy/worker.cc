@@ -55,6 +55,7 @@ const upstream::Snapshot& Worker::snapshot() const { return *versions_->current(
 
 void Worker::Tick() {
   loop_.Tick();
+  if (finished_) return;  // what is published now stays where it is
   if (published_.load(std::memory_order_relaxed) != nullptr) TakePublication();
   // What was freed in this tick, here or elsewhere, goes to who waits; the ones resumed run in the next tick.
   versions_->ServeQueues();
@@ -109,15 +110,16 @@ void Worker::EnterCancelling() {
 }
 
 void Worker::CheckFinished() {
-  if (finished_) return;
   if (!listeners_->all_closed() || client_count_ > 0 || tunnel_count_ > 0 || scope_.count() > 0) return;
   if (versions_->CloseIdle() > 0) return;
   // Where the log cannot be handed over (nobody reads it), its timer tries again, but not for ever.
   if (log_until_ == kNever) log_until_ = loop_.Now() + kLogPatience;
   finished_ = access_log_.Flush() || phase_ == Phase::kCancelling || loop_.Now() >= log_until_;
   if (!finished_) return;
-  // Nobody waits for this one any more.
+  // Nobody waits for this one any more, and no snapshot is kept for its sake while others still drain.
   acknowledged_.store(UINT64_MAX, std::memory_order_release);
+  versions_->End();
+  oldest_pinned_.store(UINT64_MAX, std::memory_order_release);
   if (options_.bell != nullptr) options_.bell->Ring();
 }
 

@@ -93,6 +93,20 @@ TEST_F(ProxyReload, AnOldSnapshotIsInUseUntilTheLastRequestThatBeganWithItHasEnd
   ExpectAnswer(slow, 200);
 }
 
+TEST_F(ProxyReload, AWorkerThatHasFinishedKeepsNoSnapshotAndHoldsNobodyUp) {
+  Build();
+  world_->Drain();
+  (void)world_->world().RunFor(seconds(1));
+  ASSERT_TRUE(world_->workers_finished());
+  const uint64_t epoch = world_->control().Change([](config::Config&) {});
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_TRUE(world_->control().Acknowledged(epoch + 1));
+    EXPECT_EQ(world_->control().snapshots_held(), 1u);
+    (void)world_->world().RunFor(seconds(1));
+  }
+  Finish();
+}
+
 TEST_F(ProxyReload, ABackendThatIsAddedGetsItsShareAndOneThatIsDrainedFinishesItsRequests) {
   Build(1);
   world_->AddBackend(*SocketAddress::Parse(kSecond));

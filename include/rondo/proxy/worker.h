@@ -69,11 +69,11 @@ class Worker {
   //   answers and tunnels are cut.
   // - The epoch is acknowledged, and the bell rung. From then on no lease begins that was not to be had under it.
   void Publish(std::unique_ptr<Publication> publication);
-  // Any thread: the latest epoch acted on.
+  // Any thread: the latest epoch acted on; larger than any once it has finished.
   uint64_t acknowledged() const { return acknowledged_.load(std::memory_order_acquire); }
   // Any thread: the epoch that brought the oldest snapshot in use here. A snapshot must live, held by control,
   // until this is larger in all workers than every epoch under which it was published: so the worker never
-  // frees one.
+  // frees one. One that has finished uses none.
   uint64_t oldest_pinned() const { return oldest_pinned_.load(std::memory_order_acquire); }
 
   // Stop accepting, finish what is there, and end (spec section 4). WebSockets get close 1001, spread over the
