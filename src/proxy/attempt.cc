@@ -207,6 +207,8 @@ void Exchange::RequestSent(int32_t result) {
     upload_ = Upload::kRunning;
     sent_at_ = worker_.loop().Now();
     client_.deadline.Clear();  // the upload watches itself, and sets this when it is through
+    // What ended an attempt before its upload began, a drain, is not of this one.
+    upload_token_.ClearPassing();
     upload_scope_.Spawn(UploadBody());
     return;
   }

@@ -159,8 +159,7 @@ After Exchange::Finish() {
   // Where only the end of the connection ends the body, an ordinary end would make a cut answer look whole.
   if (!response_whole_ && close_ends_response_) return After::kReset;
   const rt::CancelReason reason = client_.token.reason();
-  if (reason == rt::CancelReason::kClientGone || reason == rt::CancelReason::kShutdown ||
-      reason == rt::CancelReason::kDrained) {
+  if (reason == rt::CancelReason::kClientGone || reason == rt::CancelReason::kShutdown) {
     return After::kClose;
   }
   // The framing shows that it was cut; what came of it should arrive.

@@ -146,9 +146,30 @@ TEST(CancelToken, TheFirstReasonStays) {
   CancelToken token(world.engine());
   EXPECT_FALSE(token.cancelled());
   EXPECT_EQ(token.reason(), CancelReason::kNone);
-  token.Cancel(CancelReason::kDrained);
+  token.Cancel(CancelReason::kClientGone);
   token.Cancel(CancelReason::kShutdown);
-  EXPECT_EQ(token.reason(), CancelReason::kDrained);
+  EXPECT_EQ(token.reason(), CancelReason::kClientGone);
+}
+
+TEST(CancelToken, AFinalReasonTakesThePlaceOfOneThatMayPass) {
+  using enum CancelReason;
+  SimulatedWorld world(0);
+  for (const CancelReason passing : {kDeadline, kFinished, kDrained}) {
+    for (const CancelReason final : {kClientGone, kShutdown}) {
+      CancelToken token(world.engine());
+      token.Cancel(passing);
+      token.Cancel(final);
+      EXPECT_EQ(token.reason(), final);
+      token.Cancel(passing);
+      EXPECT_EQ(token.reason(), final);
+    }
+    for (const CancelReason other : {kDeadline, kFinished, kDrained}) {
+      CancelToken token(world.engine());
+      token.Cancel(passing);
+      token.Cancel(other);
+      EXPECT_EQ(token.reason(), passing);
+    }
+  }
 }
 
 TEST(CancelToken, OnlyPassingReasonsCanBeCleared) {
@@ -158,7 +179,7 @@ TEST(CancelToken, OnlyPassingReasonsCanBeCleared) {
   };
   const Case cases[] = {
       {CancelReason::kDeadline, true},    {CancelReason::kFinished, true},
-      {CancelReason::kClientGone, false}, {CancelReason::kDrained, false},
+      {CancelReason::kClientGone, false}, {CancelReason::kDrained, true},
       {CancelReason::kShutdown, false},
   };
   SimulatedWorld world(0);

@@ -313,6 +313,28 @@ TEST_F(ProxyDrain, WhenTheDrainIsOverWhatIsLeftIsCutAndWhatHasNoAnswerIsTold) {
   ExpectAnswer(passed, 200);
 }
 
+TEST_F(ProxyDrain, ARequestWhoseBackendIsDrainedWhileItConnectsGoesElsewhereWithAllOfItsBody) {
+  Build(2);
+  world_->world().network().BlackHole(config_.upstreams[0].backends[0].address);
+  std::vector<RequestPlan*> requests;
+  for (int i = 0; i < 4; ++i) {
+    RequestPlan& request = *requests.emplace_back(&Request());
+    request.method = "POST";
+    request.body = Length(10'000);
+    request.piece = 1000;
+    request.pause = milliseconds(100);
+    world_->AddClient({&request});
+  }
+  world_->world().After(milliseconds(100),
+                        [this] { world_->control().Drain("a", kFirst, milliseconds(300), true); });
+  Finish();
+  for (const RequestPlan* request : requests) {
+    ExpectAnswer(*request, 200);
+    EXPECT_EQ(request->backends, std::vector<std::string>{kSecond});
+  }
+  EXPECT_TRUE(world_->log().lines().find("\"retries\":1") != std::string::npos);
+}
+
 TEST_F(ProxyDrain, StickyRequestsGoOnUntilTheDrainIsOver) {
   tune_ = [](config::Config& config) {
     config.upstreams[0].sticky = config::Sticky{"to", std::chrono::hours(1)};
