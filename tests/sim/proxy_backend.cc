@@ -44,6 +44,7 @@ ProxyBackend::Connection::Connection(ProxyBackend& owner, int fd)
   reader.on_message = [this](std::string_view trailers) { TakeMessage(trailers); };
   reader.on_raw = [this](std::string_view bytes) { TakeTunnel(bytes); };
   peer.on_receive = [this](std::string_view bytes) {
+    if (!reader.inside()) head_began = backend.scene_.world.now();
     reader.Feed(bytes);
     if (!reader.broken().empty()) {
       Report(reader.broken());
@@ -76,9 +77,10 @@ WireReader::Then ProxyBackend::Connection::TakeHead(const WireHead& head) {
   attempt = request->heads_at_backends++;
   const std::string here = backend.address_.ToString();
   request->backends.push_back(here);
+  // Its first byte tells when it was sent: the rest of a head may crawl through a buffer of one byte.
   if (const auto let_go = backend.scene_.closed_backends.find(here);
       let_go != backend.scene_.closed_backends.end() && !backend.scene_.storms &&
-      backend.scene_.world.now() > let_go->second + kOnItsWay) {
+      head_began > let_go->second + kOnItsWay) {
     Report("sent to a backend that had been let go, as all workers knew");
   }
   backend.scene_.Note(absl::StrCat("backend ", backend.address_.ToString(), ": request ",

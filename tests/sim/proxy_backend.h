@@ -58,6 +58,7 @@ class ProxyBackend {
     size_t received = 0;  // through the tunnel
     size_t echoed = 0;
     Instant idle_since;
+    Instant head_began;  // its first byte
     bool closed = false;
     std::shared_ptr<bool> alive = std::make_shared<bool>(true);
   };
