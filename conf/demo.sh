@@ -89,6 +89,15 @@ for name in a b c; do
 done
 [ $failed -eq 0 ] || fail "not every backend took part: $seen"
 echo "Six requests went to $seen- Rondo listens on http://$front"
+# Where another program has port 9900, the proxy serves without its admin API.
+admin=$(sed -n 's/.*admin API on \([^ ]*\).*/\1/p' "$work/rondo.log" | head -n 1)
+if [ -n "$admin" ]; then
+  echo
+  echo "\$ rondo ctl backends default"
+  "$rondo" ctl --admin "http://$admin" backends default || fail "the admin API does not answer"
+  echo
+  echo "The admin API and its page are on http://$admin/"
+fi
 [ "$once" != --once ] || stop 0
 echo "Ctrl-C stops it; requests are logged here."
 tail -n +1 -f "$work/access.log" &
