@@ -77,7 +77,8 @@ WireReader::Then ProxyBackend::Connection::TakeHead(const WireHead& head) {
   attempt = request->heads_at_backends++;
   const std::string here = backend.address_.ToString();
   request->backends.push_back(here);
-  // Its first byte tells when it was sent: the rest of a head may crawl through a buffer of one byte.
+  // Its first byte tells when it was sent: the rest of a head may crawl through a buffer of one
+  // byte.
   if (const auto let_go = backend.scene_.closed_backends.find(here);
       let_go != backend.scene_.closed_backends.end() && !backend.scene_.storms &&
       head_began > let_go->second + kOnItsWay) {
