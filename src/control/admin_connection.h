@@ -65,8 +65,7 @@ class AdminConnection : public ListHook<> {
   std::string input_;   // received; the head stands at its beginning while its request is served
   std::string behind_;  // what came behind a request whose body did not fit into input_
   std::string body_;
-  size_t used_ = 0;    // bytes of input_ that belong to this request
-  bool mute_ = false;  // bytes that come now are not expected: do not listen for the end any more
+  size_t used_ = 0;  // bytes of input_ that belong to this request
 };
 
 }  // namespace rondo::control
