@@ -208,12 +208,13 @@ int EchoServer::Run() {
       return 1;
     }
     bool incoming = false;
+    bool leaving = false;
     for (int i = 0; i < count; ++i) {
       const int fd = events[i].data.fd;
       if (fd == signals_) {
         signalfd_siginfo info{};
         if (left_at_ != 0 || read(signals_, &info, sizeof info) < 0) return 0;
-        Leave();
+        leaving = true;
       } else if (fd == listener_) {
         incoming = true;
       } else if ((events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
@@ -224,6 +225,7 @@ int EchoServer::Run() {
     }
     // Last: a descriptor that was closed above and is given out again must not meet its old events.
     if (incoming && left_at_ == 0) Accept();
+    if (leaving) Leave();
     if (!delayed_.empty()) AnswerDelayed();
     if (left_at_ != 0 && Left()) return 0;
   }
