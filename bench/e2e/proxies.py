@@ -169,6 +169,7 @@ RONDO = """
 process: {{workers: 1, engine: {engine}}}
 logging: {{access: {{path: "off"}}}}
 timeouts: {{keepalive: 300s}}
+admin: {{listen: off}}
 listeners:
   web:
     listen: ["127.0.0.1:{port}"]
