@@ -16,6 +16,7 @@ ROOMS = {
     "base": (0, ()),
     "http": (1, ()),
     "proxyproto": (1, ()),
+    "protect": (1, ()),
     "tls": (1, ()),
     "balance": (1, ()),
     "route": (1, ("http",)),
