@@ -81,6 +81,13 @@ std::vector<std::shared_ptr<BackendShared>> NewBackends(const config::Upstream& 
   return backends;
 }
 
+std::shared_ptr<const tls::ServerSetup> TlsOf(const SnapshotParts& parts, std::string_view name) {
+  for (const auto& [listener, setup] : parts.listener_tls) {
+    if (listener == name) return setup;
+  }
+  return nullptr;
+}
+
 config::Config ProcessValues(const config::Config& config) {
   config::Config values;
   values.process = config.process;
@@ -97,11 +104,13 @@ config::Config ProcessValues(const config::Config& config) {
 
 UpstreamConfig::UpstreamConfig(const config::Upstream& upstream,
                                std::shared_ptr<UpstreamShared> upstream_shared,
-                               std::vector<std::shared_ptr<BackendShared>> backends_in_order)
+                               std::vector<std::shared_ptr<BackendShared>> backends_in_order,
+                               std::shared_ptr<const tls::ClientSetup> client_tls)
     : settings(upstream),
       shared(std::move(upstream_shared)),
       backends(std::move(backends_in_order)),
-      sticky_cookie(CookieOf(upstream)) {
+      sticky_cookie(CookieOf(upstream)),
+      tls(std::move(client_tls)) {
   RONDO_CHECK(shared != nullptr && backends.size() == settings.backends.size());
 }
 
@@ -111,17 +120,23 @@ UpstreamConfig::UpstreamConfig(const config::Upstream& upstream, size_t workers)
 
 std::shared_ptr<const UpstreamConfig> ReuseOrMake(
     const std::shared_ptr<const UpstreamConfig>& previous, const config::Upstream& upstream,
-    std::shared_ptr<UpstreamShared> shared, std::vector<std::shared_ptr<BackendShared>> backends) {
+    std::shared_ptr<UpstreamShared> shared, std::vector<std::shared_ptr<BackendShared>> backends,
+    std::shared_ptr<const tls::ClientSetup> tls) {
   if (previous != nullptr && previous->shared == shared && previous->backends == backends &&
-      previous->settings == upstream) {
+      previous->tls == tls && previous->settings == upstream) {
     return previous;
   }
-  return std::make_shared<const UpstreamConfig>(upstream, std::move(shared), std::move(backends));
+  return std::make_shared<const UpstreamConfig>(upstream, std::move(shared), std::move(backends),
+                                                std::move(tls));
 }
 
 ListenerSnapshot::ListenerSnapshot(const config::Listener& listener, uint32_t slot_number,
-                                   Names upstream_names)
-    : settings(listener), slot(slot_number), router(MatchesOf(listener)) {
+                                   Names upstream_names,
+                                   std::shared_ptr<const tls::ServerSetup> server_tls)
+    : settings(listener),
+      slot(slot_number),
+      tls(std::move(server_tls)),
+      router(MatchesOf(listener)) {
   for (const auto& each : settings.routes) actions.push_back(ActionOf(each, upstream_names));
 }
 
@@ -129,7 +144,7 @@ Snapshot::Snapshot(SnapshotParts parts, const Snapshot* previous)
     : revision(parts.revision),
       config(ProcessValues(*parts.config)),
       upstreams(std::move(parts.upstreams)) {
-  AddListeners(parts.config->listeners, previous);
+  AddListeners(parts, previous);
 }
 
 namespace {
@@ -149,18 +164,19 @@ SnapshotParts AllNew(uint64_t revision, const config::Config& config, size_t wor
 Snapshot::Snapshot(uint64_t revision_number, const config::Config& checked_config, size_t workers)
     : Snapshot(AllNew(revision_number, checked_config, workers), nullptr) {}
 
-void Snapshot::AddListeners(const std::vector<config::Listener>& settings,
-                            const Snapshot* previous) {
+void Snapshot::AddListeners(const SnapshotParts& parts, const Snapshot* previous) {
   const std::vector<std::string_view> names = NamesOf(upstreams);
   if (previous != nullptr) slot_names_ = previous->slot_names_;
-  for (const config::Listener& each : settings) {
+  for (const config::Listener& each : parts.config->listeners) {
     const auto found = std::find(slot_names_.begin(), slot_names_.end(), each.name);
     const auto slot = static_cast<uint32_t>(found - slot_names_.begin());
     if (found == slot_names_.end()) slot_names_.push_back(each.name);
     std::shared_ptr<const ListenerSnapshot> listener;
     if (previous != nullptr) listener = previous->ShareListener(slot);
-    if (listener == nullptr || !(listener->settings == each) || !StillResolves(*listener, names)) {
-      listener = std::make_shared<const ListenerSnapshot>(each, slot, names);
+    std::shared_ptr<const tls::ServerSetup> tls = TlsOf(parts, each.name);
+    if (listener == nullptr || listener->tls != tls || !(listener->settings == each) ||
+        !StillResolves(*listener, names)) {
+      listener = std::make_shared<const ListenerSnapshot>(each, slot, names, std::move(tls));
     }
     listeners.push_back(std::move(listener));
   }

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rondo/config/config.h"
@@ -17,13 +18,20 @@
 #include "rondo/route/weighted_split.h"
 #include "rondo/upstream/shared.h"
 
+namespace rondo::tls {
+class ClientSetup;
+class ServerSetup;
+}  // namespace rondo::tls
+
 namespace rondo::upstream {
 
 struct UpstreamConfig {
   // settings.backends is the effective list: the file's, the API's and discovered ones.
-  // `backends_in_order` is parallel to it.
+  // `backends_in_order` is parallel to it. `client_tls`: null where backends are spoken to in
+  // plain.
   UpstreamConfig(const config::Upstream& upstream, std::shared_ptr<UpstreamShared> upstream_shared,
-                 std::vector<std::shared_ptr<BackendShared>> backends_in_order);
+                 std::vector<std::shared_ptr<BackendShared>> backends_in_order,
+                 std::shared_ptr<const tls::ClientSetup> client_tls = nullptr);
   // Without a control thread: all new, all up, nobody to report to. `workers` share it, at the
   // most.
   UpstreamConfig(const config::Upstream& upstream, size_t workers);
@@ -32,13 +40,15 @@ struct UpstreamConfig {
   const std::shared_ptr<UpstreamShared> shared;
   const std::vector<std::shared_ptr<BackendShared>> backends;  // in the order of settings.backends
   const http::StickyCookie sticky_cookie;                      // where settings.sticky
+  const std::shared_ptr<const tls::ClientSetup> tls;           // null: plain
 };
 
 // `previous`, where it says exactly the same (null: never), else a new one. Places in the file do
 // not count.
 std::shared_ptr<const UpstreamConfig> ReuseOrMake(
     const std::shared_ptr<const UpstreamConfig>& previous, const config::Upstream& upstream,
-    std::shared_ptr<UpstreamShared> shared, std::vector<std::shared_ptr<BackendShared>> backends);
+    std::shared_ptr<UpstreamShared> shared, std::vector<std::shared_ptr<BackendShared>> backends,
+    std::shared_ptr<const tls::ClientSetup> tls = nullptr);
 
 // What a route does, ready for use.
 struct RouteAction {
@@ -53,10 +63,13 @@ struct RouteAction {
 struct ListenerSnapshot {
   // `upstream_names` in the order of Snapshot::upstreams; the routes name no other.
   ListenerSnapshot(const config::Listener& listener, uint32_t slot_number,
-                   std::span<const std::string_view> upstream_names);
+                   std::span<const std::string_view> upstream_names,
+                   std::shared_ptr<const tls::ServerSetup> server_tls = nullptr);
   const config::Listener settings;
   // The same for a listener's name in all snapshots of a process; never another listener's.
   const uint32_t slot;
+  // Null: plain. The same object as before while neither the settings nor the files changed.
+  const std::shared_ptr<const tls::ServerSetup> tls;
   route::Router router;
   std::vector<RouteAction> actions;  // one for each route
   static constexpr size_t kNoUpstream = SIZE_MAX;
@@ -69,11 +82,13 @@ struct SnapshotParts {
   const config::Config* config = nullptr;
   // All upstreams; those that did not change are the objects of the previous snapshot.
   std::vector<std::shared_ptr<const UpstreamConfig>> upstreams;
+  // By the listener's name; a listener that is not here is plain.
+  std::vector<std::pair<std::string, std::shared_ptr<const tls::ServerSetup>>> listener_tls;
 };
 
 struct Snapshot {
-  // Listeners that are as in `previous`, and whose upstreams have kept their indices, are the same
-  // objects. REQUIRES: routes name upstreams that are there.
+  // Listeners that are as in `previous`, with the same TLS setup, and whose upstreams have kept
+  // their indices, are the same objects. REQUIRES: routes name upstreams that are there.
   Snapshot(SnapshotParts parts, const Snapshot* previous);
   // Without a control thread (tests, benches): every backend is up. `workers`: at most so many will
   // use it.
@@ -94,7 +109,7 @@ struct Snapshot {
   std::vector<std::shared_ptr<const ListenerSnapshot>> listeners;  // in the file's order
 
  private:
-  void AddListeners(const std::vector<config::Listener>& settings, const Snapshot* previous);
+  void AddListeners(const SnapshotParts& parts, const Snapshot* previous);
   std::shared_ptr<const ListenerSnapshot> ShareListener(uint32_t slot) const;
   std::vector<std::string> slot_names_;  // of all listeners there ever were
   std::vector<const ListenerSnapshot*> by_slot_;
