@@ -14,6 +14,7 @@
 #include "rondo/base/log.h"
 #include "rondo/base/time.h"
 #include "rondo/config/source_mark.h"
+#include "rondo/config/tls.h"
 #include "rondo/config/upstream.h"
 #include "rondo/http/header_edits.h"
 #include "rondo/route/route_config.h"
@@ -26,6 +27,7 @@ struct Process {
   Duration lame_duck = std::chrono::seconds(0);
   Duration shutdown_grace = std::chrono::seconds(30);
   std::string pid_file = {};    // empty: none
+  std::string user = {};        // "user" or "user:group", to become once bound; empty: stay
   std::string state_file = {};  // what the API changed is kept here; empty: in memory only
   friend bool operator==(const Process&, const Process&) = default;
 };
@@ -36,7 +38,8 @@ SocketAddress DefaultAdminAddress();
 // The admin API.
 struct Admin {
   SocketAddress listen = DefaultAdminAddress();
-  std::string token = {};  // empty: none is asked for; never empty off the loopback
+  std::string token = {};  // empty: none is asked for; off the loopback only with a client_ca
+  std::optional<AdminTls> tls = {};  // nothing: plain
   friend bool operator==(const Admin&, const Admin&) = default;
 };
 // On the machine itself: 127.0.0.0/8, ::1 and unix sockets.
@@ -73,8 +76,11 @@ struct Respond {
 };
 
 struct Redirect {
-  int status = 302;     // 301, 302, 303, 307 or 308
-  std::string to = {};  // an absolute URL, or a path that begins with '/'; fit for a Location field
+  int status = 302;  // 301, 302, 303, 307 or 308
+  // An absolute URL, or a path that begins with '/'; fit for a Location field. {host} in it stands
+  // for the host that was asked for, without its port, and {uri} (at its end, as the path) for the
+  // request's path and query.
+  std::string to = {};
   friend bool operator==(const Redirect&, const Redirect&) = default;
 };
 
@@ -84,8 +90,23 @@ struct WeightedUpstream {
   friend bool operator==(const WeightedUpstream&, const WeightedUpstream&) = default;
 };
 
+// Requests of one key in a time.
+struct RateLimit {
+  uint32_t requests = 1;                   // 1 to 1,000,000
+  Duration per = std::chrono::seconds(1);  // a second, a minute or an hour
+  uint32_t burst = 1;    // at once, 1 to 1,000,000; those of a second where none was given
+  HashKey key = {};      // kClientIp, kHeader or kCookie
+  bool dry_run = false;  // only counts
+  friend bool operator==(const RateLimit&, const RateLimit&) = default;
+};
+
 struct RouteConfig {
   route::RouteMatch match;
+  // Which clients are let in: none in `deny`, and only those in `allow` where that is not empty.
+  std::vector<Network> allow = {};
+  std::vector<Network> deny = {};
+  std::optional<RateLimit> rate_limit = {};
+  uint32_t uri_bytes = 0;  // of the request's target (414); 0: only Limits::header_bytes
   // Exactly one of the four is set.
   std::string upstream = {};                     // the name of one of Config::upstreams
   std::vector<WeightedUpstream> upstreams = {};  // in file order, no name twice, weights not all 0
@@ -115,24 +136,35 @@ struct Listener {
   std::string name = {};
   std::vector<SocketAddress> listen = {};  // at least one; none twice in the configuration
   std::vector<Network> trusted_proxies = {};
+  bool proxy_protocol = false;          // only with trusted_proxies or unix sockets
+  std::optional<ListenerTls> tls = {};  // nothing: plain
+  std::vector<Network> allow = {};      // as of a route; both must let a client in
+  std::vector<Network> deny = {};
+  uint32_t connections_total = 0;        // 0: no limit
+  uint32_t connections_per_address = 0;  // 0: no limit
+  uint64_t min_rate_request = 0;         // bytes a second, over 10s; 0: none
+  uint64_t min_rate_response = 0;
   std::string via = {};                  // empty: no Via header
   std::vector<RouteConfig> routes = {};  // at least one; the first that matches wins
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 
-// Towards clients. request_header is a total, request_body and keepalive are between reads.
+// Towards clients. request_header and handshake are totals, request_body and keepalive are between
+// reads.
 struct Timeouts {
   Duration request_header = std::chrono::seconds(10);
   Duration request_body = std::chrono::seconds(60);
   Duration keepalive = std::chrono::seconds(60);
+  Duration handshake = std::chrono::seconds(10);  // a PROXY header and the TLS handshake
   friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };
 
 struct Limits {
   uint32_t header_bytes = 32 * 1024;
   uint32_t header_count = 100;
-  uint64_t body_bytes = 0;   // 0: no limit
-  uint32_t connections = 0;  // 0: no limit
+  uint64_t body_bytes = 0;       // 0: no limit
+  uint32_t connections = 0;      // 0: no limit
+  uint32_t handshakes = 10'000;  // TLS handshakes under way, over all workers; 0: no limit
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 

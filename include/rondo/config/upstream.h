@@ -13,6 +13,7 @@
 #include "rondo/base/address.h"
 #include "rondo/base/time.h"
 #include "rondo/config/source_mark.h"
+#include "rondo/config/tls.h"
 
 namespace rondo::config {
 
@@ -161,6 +162,9 @@ struct WarmUp {
 
 enum class Protocol : uint8_t { kHttp1 };
 
+// The PROXY header that a connection to a backend begins with.
+enum class SendProxy : uint8_t { kOff, kV1, kV2 };
+
 struct Upstream {
   std::string name = {};
   balance::PolicyKind balance = balance::PolicyKind::kRoundRobin;
@@ -181,6 +185,8 @@ struct Upstream {
   Retries retries;
   UpstreamTimeouts timeouts;
   Protocol protocol = Protocol::kHttp1;
+  SendProxy send_proxy = SendProxy::kOff;
+  std::optional<UpstreamTls> tls = {};  // nothing: plain
   friend bool operator==(const Upstream&, const Upstream&) = default;
 };
 
