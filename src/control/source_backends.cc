@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
 
 namespace rondo::control {
@@ -11,8 +12,23 @@ namespace {
 using config::Backend;
 using config::BackendSource;
 
+// What certificates call it. For services that is the name that was asked for, without its
+// _service._protocol: what the DNS says of targets may be forged, and their certificates with it
+// (RFC 9525 §6.1).
+std::string HostOf(const BackendSource& source) {
+  std::string_view name = source.name;
+  while (source.kind == BackendSource::Kind::kSrv && name.starts_with('_')) {
+    const size_t dot = name.find('.');
+    if (dot == std::string_view::npos) break;
+    name.remove_prefix(dot + 1);
+  }
+  if (name.ends_with('.')) name.remove_suffix(1);
+  return std::string(name);
+}
+
 Backend BackendAt(const BackendSource& source, const IpAddress& ip, uint16_t port) {
   Backend backend;
+  backend.host = HostOf(source);
   backend.address.ip = ip;
   backend.address.port = port;
   backend.id = backend.address.ToString();

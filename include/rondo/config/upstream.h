@@ -34,6 +34,9 @@ struct Backend {
   bool backup = false;
   uint32_t max_connections = 0;  // requests and tunnels in flight over all workers; 0: no limit
   bool explicit_id = false;      // the id was given, and is not the address as text
+  // The name that discovery found its address by, without a dot at its end; empty where the address
+  // was given. What its certificate is for, where UpstreamTls::sni says nothing.
+  std::string host = {};
   friend bool operator==(const Backend&, const Backend&) = default;
 };
 
