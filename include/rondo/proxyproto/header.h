@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
 
 #include "rondo/base/address.h"
@@ -19,7 +18,7 @@ struct Endpoint {
 };
 
 // What a header says. Without endpoints: the connection is the proxy's own (LOCAL, UNKNOWN, unix
-// sockets), or of a kind that has none.
+// sockets), or of a kind that has none. Both are there, or neither.
 struct Header {
   std::optional<Endpoint> source;
   std::optional<Endpoint> destination;
@@ -39,7 +38,8 @@ struct Parsed {
                             // "proxy_header_too_long", "proxy_header_checksum" (a CRC32c addition
                             // that does not hold)
 };
-// Looks at the bytes received so far, from the first.
+// Looks at the bytes received so far, from the first. Never kNeedMore with kHeaderMax bytes or
+// more.
 Parsed ParseHeader(std::string_view received);
 
 enum class Version : uint8_t { kV1, kV2 };
