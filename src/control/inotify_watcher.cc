@@ -1,6 +1,5 @@
 #include "control/inotify_watcher.h"
 
-#include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,13 +12,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "control/read_file.h"
 #include "rondo/base/check.h"
 #include "rondo/base/log.h"
 
 namespace rondo::control {
 namespace {
 
-constexpr size_t kFileBytesMax = 4 * 1024 * 1024;
 constexpr int kLinksMax = 40;  // as the kernel
 constexpr uint32_t kEvents = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM |
                              IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
@@ -99,20 +98,7 @@ void InotifyWatcher::Unwatch(FileWatch& watch) {
 }
 
 absl::StatusOr<std::string> InotifyWatcher::Read(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return absl::UnavailableError(std::strerror(errno));
-  std::string text;
-  std::string piece(64 * 1024, '\0');
-  ssize_t got = 0;
-  do {
-    got = read(fd, piece.data(), piece.size());
-    if (got > 0) text.append(piece, 0, static_cast<size_t>(got));
-  } while ((got > 0 && text.size() <= kFileBytesMax) || (got < 0 && errno == EINTR));
-  const int error = errno;
-  close(fd);
-  if (got < 0) return absl::UnavailableError(std::strerror(error));
-  if (text.size() > kFileBytesMax) return absl::UnavailableError("is larger than 4 MiB");
-  return text;
+  return ReadWholeFile(path);
 }
 
 void InotifyWatcher::Stop() {
@@ -146,7 +132,7 @@ void InotifyWatcher::OnReady(io::Op& op) {
     return;
   }
   if (op.result < 0) {
-    LogError("discovery: cannot wait for changes of files any more");
+    LogError("cannot wait for changes of files any more");
     return;
   }
   self.ReadEvents();
@@ -176,7 +162,7 @@ void InotifyWatcher::ReadEvents() {
     if (places.ok()) {
       SetPlaces(*watch, *std::move(places));
     } else {
-      LogWarn(absl::StrCat("discovery: ", places.status().message()));
+      LogWarn(absl::StrCat("watching files: ", places.status().message()));
     }
     watch->changed(*watch);
   }
