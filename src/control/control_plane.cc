@@ -50,7 +50,7 @@ ControlPlane::ControlPlane(io::Engine& engine, const config::Config& config,
       choice_(choice),
       log_(log),
       loop_(engine),
-      events_(engine),
+      events_(loop_.engine()),
       files_(MakeFileSystem()),
       store_(*files_, config.process.state_file),
       sockets_(workers),
@@ -155,7 +155,8 @@ void ControlPlane::Shutdown() {
   resolver_.Stop();
   const auto stopped = [this] {
     return workers_.finished() && signals_.stopped() && prober_.stopped() && discovery_.stopped() &&
-           watcher_.stopped() && resolver_.stopped() && (admin_ == nullptr || admin_->finished());
+           watcher_.stopped() && resolver_.stopped() &&
+           (admin_ == nullptr || admin_->finished()) && !loop_.secure().busy();
   };
   const Instant until = loop_.Now() + Lifecycle::kCutPatience;
   while (!stopped() && loop_.Now() < until) loop_.Tick(until);

@@ -27,7 +27,7 @@ void Worker::Publish(std::unique_ptr<Publication> publication) {
       published_.exchange(nullptr, std::memory_order_acquire));
   if (untaken != nullptr) publication->Follow(std::move(*untaken));
   published_.store(publication.release(), std::memory_order_release);
-  engine_.Wake();
+  engine().Wake();
 }
 
 void Worker::TakePublication() {
@@ -45,7 +45,7 @@ void Worker::TakePublication() {
     }
   }
   for (const uint32_t id : publication->close) listeners_->Close(id);
-  for (const ListenFd& socket : publication->dead) engine_.Close(socket.fd);
+  for (const ListenFd& socket : publication->dead) engine().Close(socket.fd);
   OpenSockets(*publication);
   // Also those of backends that the snapshot no longer lists.
   if (const bool held = versions_->TakeHeld(); held || lost) LetGo();
@@ -56,7 +56,7 @@ void Worker::TakePublication() {
 void Worker::OpenSockets(const Publication& publication) {
   for (const ListenFd& socket : publication.open) {
     if (draining() || snapshot().FindListener(socket.slot) == nullptr) {
-      engine_.Close(socket.fd);
+      engine().Close(socket.fd);
     } else {
       listeners_->Open(socket);
     }

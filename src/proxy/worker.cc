@@ -18,8 +18,7 @@ namespace rondo::proxy {
 Worker::Worker(io::Engine& engine, std::shared_ptr<const upstream::Snapshot> snapshot,
                std::vector<ListenFd> listen_fds, ProcessCounters& counters, AccessLogSink* log_sink,
                const WorkerOptions& options)
-    : engine_(engine),
-      loop_(engine),
+    : loop_(engine),
       counters_(counters),
       options_(options),
       rng_(options.seed),
@@ -38,8 +37,8 @@ Worker::~Worker() {
   // What was published too late.
   const std::unique_ptr<Publication> untaken(published_.exchange(nullptr));
   if (untaken != nullptr) {
-    for (const ListenFd& socket : untaken->open) engine_.Close(socket.fd);
-    for (const ListenFd& socket : untaken->dead) engine_.Close(socket.fd);
+    for (const ListenFd& socket : untaken->open) engine().Close(socket.fd);
+    for (const ListenFd& socket : untaken->dead) engine().Close(socket.fd);
   }
   for (char* buffer : large_free_) {
     UnpoisonMemory(buffer, kLargeBytes);
@@ -74,7 +73,7 @@ void Worker::Tick() {
 
 // A burst leaves memory behind: look again a while after it, and only then, so that an idle worker sleeps.
 void Worker::WatchMemory() {
-  buffers_peak_ = std::max(buffers_peak_, engine_.buffers().buffers_out());
+  buffers_peak_ = std::max(buffers_peak_, engine().buffers().buffers_out());
   if (memory_timer_.armed()) return;
   if (buffers_peak_ > kWarmBuffers || frames().kept_bytes() > kWarmBytes) {
     loop_.wheel().Arm(memory_timer_, loop_.Now() + kTrimAfter);
@@ -83,8 +82,8 @@ void Worker::WatchMemory() {
 
 void Worker::OnMemoryTimer(io::Timer& timer) {
   Worker& self = static_cast<MemoryTimer&>(timer).worker;
-  const size_t peak = std::exchange(self.buffers_peak_, self.engine_.buffers().buffers_out());
-  self.engine_.buffers().Trim(std::max(kWarmBuffers, peak));
+  const size_t peak = std::exchange(self.buffers_peak_, self.engine().buffers().buffers_out());
+  self.engine().buffers().Trim(std::max(kWarmBuffers, peak));
   self.frames().TrimUnused();
   // Once more while something is left to give back; then the worker may sleep.
   if (peak > kWarmBuffers || self.frames().kept_bytes() > kWarmBytes) {
@@ -94,7 +93,7 @@ void Worker::OnMemoryTimer(io::Timer& timer) {
 
 void Worker::RequestPhase(Phase phase) {
   requested_.store(phase, std::memory_order_release);
-  engine_.Wake();
+  engine().Wake();
 }
 
 void Worker::EnterDraining() {
@@ -112,6 +111,7 @@ void Worker::EnterCancelling() {
 void Worker::CheckFinished() {
   if (!listeners_->all_closed() || client_count_ > 0 || tunnel_count_ > 0 || scope_.count() > 0) return;
   if (versions_->CloseIdle() > 0) return;
+  if (loop_.secure().busy()) return;  // closed, but last bytes are on their way
   // Where the log cannot be handed over (nobody reads it), its timer tries again, but not for ever.
   if (log_until_ == kNever) log_until_ = loop_.Now() + kLogPatience;
   finished_ = access_log_.Flush() || phase_ == Phase::kCancelling || loop_.Now() >= log_until_;
@@ -133,7 +133,7 @@ void Worker::Accepted(int fd, uint32_t slot) {
       traffic_table_.Of(slot, listener->settings.name).rejected.Add("connection_limit");
     }
     counters_.connections.fetch_sub(1, std::memory_order_relaxed);
-    engine_.Close(fd);
+    engine().Close(fd);
     return;
   }
   traffic_table_.Of(slot, listener->settings.name).connections.Add(1);
@@ -147,7 +147,7 @@ void Worker::Accepted(int fd, uint32_t slot) {
 }
 
 void Worker::Closed(ClientConnection& connection) {
-  engine_.Close(connection.fd());
+  engine().Close(connection.fd());
   counters_.connections.fetch_sub(1, std::memory_order_relaxed);
   HandedOver(connection);
 }
@@ -196,7 +196,7 @@ std::string_view Worker::Date() {
                                             "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   constexpr size_t kLength = 29;
   const int64_t second =
-      std::chrono::duration_cast<std::chrono::seconds>(engine_.WallNow().time_since_epoch()).count();
+      std::chrono::duration_cast<std::chrono::seconds>(engine().WallNow().time_since_epoch()).count();
   if (second != date_second_) {
     const std::time_t time = second;
     std::tm utc{};

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -65,10 +66,21 @@ class Engine {
 
   static constexpr size_t kDeliveriesMax = 512;
 
+ private:
+  struct Own {
+    explicit Own(size_t buffers_max) : buffers(buffers_max) {}
+    Instant now{};
+    BufferPool buffers;
+  };
+  std::optional<Own> own_;
+
  protected:
-  explicit Engine(size_t buffers_max) : buffers_(buffers_max) {}
-  Instant now_{};
-  BufferPool buffers_;
+  explicit Engine(size_t buffers_max) : own_(buffers_max), now_(own_->now), buffers_(own_->buffers) {}
+  // An engine over another one: that one's time and buffers are its own, at every moment.
+  explicit Engine(Engine& below) : now_(below.now_), buffers_(below.buffers_) {}
+
+  Instant& now_;
+  BufferPool& buffers_;
 };
 
 struct EngineOptions {

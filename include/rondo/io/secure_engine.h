@@ -56,7 +56,11 @@ class SecureEngine final : public Engine {
   WallTime WallNow() const override;
 
  private:
-  struct Secured;
+  class Secured;  // one secured descriptor
+
+  Secured& Of(int fd);
+  void RunWithWork(Instant deadline);
+
   Engine& below_;
   Freelist& frames_;
   std::vector<Secured*> secured_;  // by number; null: free

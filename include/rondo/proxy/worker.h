@@ -93,7 +93,7 @@ class Worker {
 
   // -- for the worker's own parts --
   rt::Loop& loop() { return loop_; }
-  io::Engine& engine() { return engine_; }
+  io::Engine& engine() { return loop_.engine(); }
   Freelist& frames() { return loop_.frames(); }
   // The current one; exchanges look at the one that they pin.
   const upstream::Snapshot& snapshot() const;
@@ -159,7 +159,6 @@ class Worker {
   void WatchMemory();
   static void OnMemoryTimer(io::Timer& timer);
 
-  io::Engine& engine_;
   rt::Loop loop_;
   ProcessCounters& counters_;
   WorkerOptions options_;
