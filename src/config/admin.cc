@@ -57,13 +57,16 @@ std::optional<Admin> BuildAdmin(const Section& root) {
   if (!section) return admin;
   std::optional<SocketAddress> listen = BuildListen(*section);
   std::optional<std::string> token = BuildToken(*section);
+  BuildAdminTls(*section, admin.tls);
   if (!listen) return std::nullopt;
-  if (token && token->empty() && !IsLoopback(*listen)) {
+  const bool asks_certificates = admin.tls && !admin.tls->client_ca.empty();
+  if (token && token->empty() && !asks_certificates && !IsLoopback(*listen)) {
     section->context().AddError(
         section->Find("listen")->value->mark,
         Cat("`listen`: ", Quoted(listen->ToString()),
             " can be reached from other machines: write a `token` too, such as "
-            "${RONDO_ADMIN_TOKEN}, or listen on 127.0.0.1 or a unix socket"));
+            "${RONDO_ADMIN_TOKEN}, or `tls` with a `client_ca`, or listen on 127.0.0.1 or a unix "
+            "socket"));
   }
   admin.listen = std::move(*listen);
   if (token) admin.token = std::move(*token);

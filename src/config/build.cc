@@ -10,16 +10,6 @@
 namespace rondo::config {
 namespace {
 
-void ReadPath(const Section& section, std::string_view leaf, std::string& path) {
-  const std::optional<Text> text = section.ReadText(leaf);
-  if (!text) return;
-  if (text->value.empty()) {
-    section.context().AddError(text->where,
-                               Cat("`", leaf, "` is empty: write a path, or remove the key"));
-  }
-  path = section.context().ResolvePath(text->value);
-}
-
 void BuildProcess(const Section& root, Process& process) {
   const std::optional<Section> section = root.ReadSection("process");
   if (!section) return;
@@ -28,6 +18,7 @@ void BuildProcess(const Section& root, Process& process) {
   section->ReadDuration("lame_duck", process.lame_duck);
   section->ReadDuration("shutdown_grace", process.shutdown_grace);
   ReadPath(*section, "pid_file", process.pid_file);
+  ReadChecked(*section, "user", CheckUser, process.user);
   ReadPath(*section, "state_file", process.state_file);
   if (!process.state_file.empty() && process.state_file == process.pid_file) {
     section->context().AddError(section->Find("state_file")->where,
@@ -89,6 +80,7 @@ void BuildTimeouts(const Section& root, Timeouts& timeouts) {
   section->ReadDuration("request_header", timeouts.request_header);
   section->ReadDuration("request_body", timeouts.request_body);
   section->ReadDuration("keepalive", timeouts.keepalive);
+  section->ReadDuration("handshake", timeouts.handshake);
 }
 
 void BuildLimits(const Section& root, Limits& limits) {
@@ -98,6 +90,7 @@ void BuildLimits(const Section& root, Limits& limits) {
   section->ReadWhole("header_count", limits.header_count);
   section->ReadSize("body_bytes", limits.body_bytes);
   section->ReadWhole("connections", limits.connections);
+  section->ReadWhole("handshakes", limits.handshakes);
 }
 
 }  // namespace

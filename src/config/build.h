@@ -42,12 +42,28 @@ std::vector<Listener> BuildListeners(const Section& root, const Config& config);
 void BuildRoutes(const Section& section, const std::vector<std::string_view>& upstream_names,
                  Listener& listener);
 
+// TLS towards clients, of the admin API, and towards backends.
+void BuildListenerTls(const Section& listener, std::optional<ListenerTls>& config);
+void BuildAdminTls(const Section& admin, std::optional<AdminTls>& config);
+void BuildUpstreamTls(const Section& upstream, std::optional<UpstreamTls>& config);
+
+// A list of networks.
+void BuildNetworks(const Section& section, std::string_view leaf, std::vector<Network>& networks);
+// allow, deny, connections and min_rate of a listener.
+void BuildListenerLimits(const Section& section, Listener& listener);
+void BuildRateLimit(const Section& route, std::optional<RateLimit>& config);
+// The burst of a rate_limit that says none.
+uint32_t DefaultBurst(const RateLimit& limit);
+
 // What a route asks of requests.
 void BuildMatch(const Section& route, route::RouteMatch& match);
 
 // Reads `leaf` by `check`, one of those in checks.h or route_checks.h.
 void ReadChecked(const Section& section, std::string_view leaf,
                  Checked<std::string> (*check)(std::string_view), std::string& out);
+
+// A file's path; relative ones are resolved.
+void ReadPath(const Section& section, std::string_view leaf, std::string& path);
 
 // A named section of `root`: CheckName on its name, and nothing where it is no map.
 std::optional<Section> NamedSection(Context& context, std::string_view path, const Entry& entry);

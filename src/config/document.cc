@@ -16,6 +16,7 @@ Fields ProcessOf(const Process& process, Extent extent) {
   out.Put("lame_duck", DurationOf(process.lame_duck), process.lame_duck == standard.lame_duck);
   out.Put("shutdown_grace", DurationOf(process.shutdown_grace),
           process.shutdown_grace == standard.shutdown_grace);
+  out.PutText("user", process.user);
   out.PutText("pid_file", process.pid_file);
   out.PutText("state_file", process.state_file);
   return out;
@@ -57,6 +58,7 @@ Fields AdminOf(const std::optional<Admin>& admin, Extent extent, Secrets secrets
   out.Put("listen", admin->listen.ToString(), admin->listen == standard.listen);
   const bool is_hidden = secrets == Secrets::kHidden && !admin->token.empty();
   out.PutText("token", is_hidden ? std::string(kHiddenSecret) : admin->token);
+  PutTls(out, admin->tls);
   return out;
 }
 
@@ -168,6 +170,7 @@ Document RouteOf(const RouteConfig& route, Extent extent) {
   } else {
     out.PutOff("body_bytes");
   }
+  PutRouteLimits(out, route);
   return out.Take();
 }
 
@@ -176,10 +179,11 @@ Document ListenerOf(const Listener& listener, Extent extent) {
   Document listen = Document::array();
   for (const SocketAddress& address : listener.listen) listen.push_back(address.ToString());
   out.Add("listen", std::move(listen));
-  Document proxies = Document::array();
-  for (const Network& network : listener.trusted_proxies) proxies.push_back(network.ToString());
-  out.Put("trusted_proxies", std::move(proxies), listener.trusted_proxies.empty());
+  PutNetworks(out, "trusted_proxies", listener.trusted_proxies);
+  out.Put("proxy_protocol", listener.proxy_protocol ? "on" : "off", !listener.proxy_protocol);
   out.Put("via", listener.via.empty() ? "off" : listener.via, listener.via.empty());
+  PutTls(out, listener.tls);
+  PutListenerLimits(out, listener);
   Document routes = Document::array();
   for (const RouteConfig& route : listener.routes) routes.push_back(RouteOf(route, extent));
   out.Add("routes", std::move(routes));
@@ -194,6 +198,7 @@ Fields TimeoutsOf(const Timeouts& timeouts, Extent extent) {
   out.Put("request_body", DurationOf(timeouts.request_body),
           timeouts.request_body == standard.request_body);
   out.Put("keepalive", DurationOf(timeouts.keepalive), timeouts.keepalive == standard.keepalive);
+  out.Put("handshake", DurationOf(timeouts.handshake), timeouts.handshake == standard.handshake);
   return out;
 }
 
@@ -205,6 +210,7 @@ Fields LimitsOf(const Limits& limits, Extent extent) {
   out.Put("header_count", limits.header_count, limits.header_count == standard.header_count);
   out.Put("body_bytes", SizeOf(limits.body_bytes), limits.body_bytes == standard.body_bytes);
   out.Put("connections", limits.connections, limits.connections == standard.connections);
+  out.Put("handshakes", limits.handshakes, limits.handshakes == standard.handshakes);
   return out;
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "rondo/config/config.h"
 #include "rondo/config/write.h"
@@ -56,6 +58,15 @@ class Fields {
   Extent extent_;
   Document map_ = Document::object();
 };
+
+// Parts that several sections have, or that have a file of their own.
+void PutNetworks(Fields& out, std::string_view key, const std::vector<Network>& networks);
+void PutTls(Fields& out, const std::optional<ListenerTls>& tls);
+void PutTls(Fields& out, const std::optional<AdminTls>& tls);
+void PutTls(Fields& out, const std::optional<UpstreamTls>& tls);
+void PutListenerLimits(Fields& out, const Listener& listener);
+void PutRouteLimits(Fields& out, const RouteConfig& route);
+std::string_view SendProxyName(SendProxy version);
 
 // Values as they are written.
 Document DurationOf(Duration duration);

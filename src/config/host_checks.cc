@@ -102,6 +102,31 @@ Checked<std::string> CheckBackendId(std::string_view text) {
   return {.value = std::string(text), .problem = {}};
 }
 
+Checked<std::string> CheckServerName(std::string_view text) {
+  if (IpAddress::Parse(text)) {
+    return Wrong<>(
+        "is an address, and only names can be asked for: write a name, or remove the key where "
+        "certificates are for addresses");
+  }
+  if (text.ends_with('.')) return Wrong<>("ends with a dot: write the name without it");
+  return CheckHostName(text);
+}
+
+Checked<std::string> CheckUser(std::string_view text) {
+  constexpr size_t kUserBytesMax = 32;
+  const auto is_name = [](std::string_view name) {
+    const auto allowed = [](char c) { return IsAlnum(c) || c == '-' || c == '_' || c == '.'; };
+    return !name.empty() && name.size() <= kUserBytesMax && !name.starts_with('-') &&
+           std::ranges::all_of(name, allowed);
+  };
+  const size_t colon = text.find(':');
+  const bool has_group = colon != std::string_view::npos;
+  if (is_name(text.substr(0, colon)) && (!has_group || is_name(text.substr(colon + 1)))) {
+    return {.value = std::string(text), .problem = {}};
+  }
+  return Wrong<>("is neither a user nor a user and a group: write it like `rondo` or `rondo:web`");
+}
+
 Checked<SocketAddress> CheckNameServer(std::string_view text) {
   if (const std::optional<IpAddress> ip = IpAddress::Parse(text)) {
     return {.value = SocketAddress{.port = kDnsPort, .ip = *ip, .path = {}}, .problem = {}};

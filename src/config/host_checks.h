@@ -24,6 +24,10 @@ Checked<std::string> CheckHostName(std::string_view text);
 Checked<std::string> CheckBackendId(std::string_view text);
 // A name server; port 53 where none is written.
 Checked<SocketAddress> CheckNameServer(std::string_view text);
+// The name that a backend's certificate must be for, in lower case.
+Checked<std::string> CheckServerName(std::string_view text);
+// Who a process becomes: `user` or `user:group`.
+Checked<std::string> CheckUser(std::string_view text);
 // What stands behind `Bearer ` in a header. kHiddenSecret is none.
 Checked<std::string> CheckToken(std::string_view text);
 // The Host of a health check, with a port where it has one.

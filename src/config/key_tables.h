@@ -9,6 +9,8 @@
 
 namespace rondo::config {
 
+// `listeners` and all below but what RouteKeys() has.
+std::span<const Key> ListenerKeys();
 // All below listeners.*.routes[].
 std::span<const Key> RouteKeys();
 // `upstreams` and all below.
@@ -23,6 +25,8 @@ inline constexpr int64_t kYear = 365 * kDay;
 inline constexpr int64_t kKiB = 1024;
 inline constexpr int64_t kMiB = 1024 * kKiB;
 inline constexpr int64_t kPiB = kMiB * kMiB * kKiB;
+// Of a rate_limit, in its time and at once.
+inline constexpr int64_t kRequestsMax = 1'000'000;
 
 constexpr Key Later(std::string_view path) {
   return {.path = path, .type = KeyType::kLater, .default_text = {}, .meaning = {}};

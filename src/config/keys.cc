@@ -31,7 +31,9 @@ constexpr Key kProcessKeys[] = {
     {"process.state_file", kText, "none",
      "File where changes by the admin API are kept, so that they survive a restart. Left out: they "
      "are kept in memory only."},
-    Later("process.user"),
+    {"process.user", kText, "none",
+     "The user to become once listeners are bound, `rondo` or `rondo:group`. Left out: stay who "
+     "started it."},
     Later("process.upgrade_grace"),
 
     {"logging", kMap, "", "The process log (stderr) and the access log."},
@@ -45,39 +47,20 @@ constexpr Key kProcessKeys[] = {
      "json|combined"},
 };
 
-constexpr Key kListenerKeys[] = {
-    {"listeners", kNamedMap, "", "Where requests come in, by a name of your choice. At least one."},
-    {"listeners.*.listen", kList, "",
-     "Required: addresses to listen on: `0.0.0.0:8080`, `\"[::1]:8080\"` (quoted), `\":8080\"` "
-     "(IPv4 "
-     "and IPv6) or `unix:/path`."},
-    {"listeners.*.trusted_proxies", kList, "[]",
-     "Networks (`10.0.0.0/8`) or addresses of peers whose forwarded headers are believed."},
-    {"listeners.*.via", kText, "off",
-     "The name to write in the Via header, or `off`. Some backends compress less when they see "
-     "one."},
-    {"listeners.*.routes", kList, "",
-     "Required: where requests go; the first route that matches wins, and without one the answer "
-     "is 404."},
-    Later("listeners.*.proxy_protocol"),
-    Later("listeners.*.tls"),
-    Later("listeners.*.allow"),
-    Later("listeners.*.deny"),
-    Later("listeners.*.connections"),
-    Later("listeners.*.min_rate"),
-    Later("listeners.*.tcp"),
-};
-
 constexpr Key kSharedKeys[] = {
     {"admin", kMap, "", "The admin API."},
     {"admin.listen", kText, "127.0.0.1:9900",
      "`127.0.0.1:9900`, `\"[::1]:9900\"`, `unix:/path`, or `off`. Anything but a loopback address "
-     "or "
-     "a unix socket needs a token."},
+     "or a unix socket needs a `token` or a `tls.client_ca`."},
     {"admin.token", kText, "none",
      "What requests must carry as `Authorization: Bearer ...`; best from the environment, "
      "`${RONDO_ADMIN_TOKEN:-}`. Empty or left out: none is asked for."},
-    Later("admin.tls"),
+    {"admin.tls", kMap, "", "HTTPS in place of HTTP. Left out: plain."},
+    {"admin.tls.cert", kText, "", "Required: the certificate, a PEM file."},
+    {"admin.tls.key", kText, "", "Required: its private key, a PEM file."},
+    {"admin.tls.client_ca", kText, "none",
+     "A PEM file of authorities: who asks must show a certificate of one of them. `/healthz` and "
+     "`/readyz` need none."},
 
     {"resolver", kMap, "", "How host names, `dns` and `srv` of backends are resolved."},
     {"resolver.servers", kList, "[]",
@@ -92,7 +75,8 @@ constexpr Key kSharedKeys[] = {
     {"timeouts.request_header", kDuration, "10s", "For the whole head of a request.", 1, kYear},
     {"timeouts.request_body", kDuration, "60s", "Between bytes of a request's body.", 1, kYear},
     {"timeouts.keepalive", kDuration, "60s", "Between requests of a connection.", 1, kYear},
-    Later("timeouts.handshake"),
+    {"timeouts.handshake", kDuration, "10s",
+     "For the TLS handshake of a new connection, and the PROXY header before it.", 1, kYear},
 
     {"limits", kMap, "", "What is refused beyond them."},
     {"limits.header_bytes", kSize, "32KiB",
@@ -101,13 +85,16 @@ constexpr Key kSharedKeys[] = {
     {"limits.body_bytes", kSize, "0", "A request's body (413); 0: no limit.", 0, kPiB},
     {"limits.connections", kWhole, "0", "Client connections of the process; 0: no limit.", 0,
      10'000'000},
+    {"limits.handshakes", kWhole, "10000",
+     "TLS handshakes under way at once; a connection beyond them is closed. 0: no limit.", 0,
+     10'000'000},
 };
 
 std::vector<Key> MakeKeys() {
   std::vector<Key> all;
   for (const std::span<const Key> part :
-       {std::span<const Key>(kProcessKeys), std::span<const Key>(kListenerKeys), RouteKeys(),
-        UpstreamKeys(), std::span<const Key>(kSharedKeys)}) {
+       {std::span<const Key>(kProcessKeys), ListenerKeys(), RouteKeys(), UpstreamKeys(),
+        std::span<const Key>(kSharedKeys)}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <unordered_map>
 
 #include "config/build.h"
@@ -95,21 +96,23 @@ void BuildListen(const Section& section, const std::optional<Admin>& admin, Take
   }
 }
 
-void BuildTrustedProxies(const Section& section, Listener& listener) {
-  const std::optional<std::vector<const Node*>> list = section.ReadList("trusted_proxies");
-  if (!list) return;
-  for (const Node* node : *list) {
-    const std::optional<Text> text =
-        ReadElement(section.context(), *node, "trusted_proxies", "a network such as 10.0.0.0/8");
-    if (!text) continue;
-    const Checked<Network> network = CheckNetwork(text->value);
-    if (network.value) {
-      listener.trusted_proxies.push_back(*network.value);
-    } else {
-      section.context().AddError(text->where,
-                                 ValueProblem("trusted_proxies", text->value, network.problem));
-    }
+// Only believed peers are asked for a PROXY header, so there must be some.
+void BuildProxyProtocol(const Section& section, Listener& listener) {
+  listener.proxy_protocol = section.ReadChoice("proxy_protocol") == "on";
+  const auto is_unix = [](const SocketAddress& address) {
+    return address.kind == SocketAddress::Kind::kUnix;
+  };
+  const Entry* proxies = section.Find("trusted_proxies");
+  const bool is_empty = proxies == nullptr ? section.Missing("trusted_proxies")
+                                           : proxies->value->kind == Node::Kind::kList &&
+                                                 proxies->value->children.empty();
+  if (!listener.proxy_protocol || !is_empty || std::ranges::all_of(listener.listen, is_unix)) {
+    return;
   }
+  section.context().AddError(
+      section.Find("proxy_protocol")->where,
+      "`proxy_protocol: on` needs `trusted_proxies`: write the networks of those whose PROXY "
+      "header is believed, such as [10.0.0.0/8]");
 }
 
 Checked<std::string> CheckViaOrOff(std::string_view text) {
@@ -141,7 +144,10 @@ std::vector<Listener> BuildListeners(const Section& root, const Config& config) 
     const std::optional<Section> section = NamedSection(context, "listeners.*", entry);
     if (!section) continue;
     BuildListen(*section, config.admin, taken, listener);
-    BuildTrustedProxies(*section, listener);
+    BuildNetworks(*section, "trusted_proxies", listener.trusted_proxies);
+    BuildProxyProtocol(*section, listener);
+    BuildListenerTls(*section, listener.tls);
+    BuildListenerLimits(*section, listener);
     ReadChecked(*section, "via", CheckViaOrOff, listener.via);
     BuildRoutes(*section, upstream_names, listener);
   }

@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "config/key_tables.h"
 #include "config/text.h"
 #include "rondo/config/scalar.h"
 #include "rondo/http/field.h"
@@ -56,6 +57,72 @@ std::optional<Checked<HashKey>> CheckNamedKey(std::string_view text) {
       .value = HashKey{.source = is_header ? HashKey::Source::kHeader : HashKey::Source::kCookie,
                        .name = std::move(*name.value)},
       .problem = {}};
+}
+
+// Why the placeholders in where a redirect leads are wrong; what is left of `text` without them
+// goes to `plain`.
+std::string PlaceholderProblem(std::string_view text, std::string& plain) {
+  constexpr std::string_view kHost = "{host}";
+  constexpr std::string_view kUri = "{uri}";
+  constexpr std::string_view kScheme = "://";
+  if (text.ends_with(kUri)) {
+    text.remove_suffix(kUri.size());
+    if (text.ends_with('/') && !text.ends_with(kScheme)) {
+      return "has a slash before `{uri}`, which begins with one itself: remove it";
+    }
+    if (text.find_first_of("?#") != std::string_view::npos) {
+      return "has `{uri}` behind a `?` or `#`: it is a path and query, and stands for no more";
+    }
+  }
+  const size_t authority = text.find(kScheme);
+  if (authority != std::string_view::npos &&
+      text.substr(authority + kScheme.size()).starts_with(kHost)) {
+    const size_t begin = authority + kScheme.size();
+    const std::string_view rest = text.substr(begin + kHost.size());
+    if (!rest.empty() && std::string_view(":/?#").find(rest.front()) == std::string_view::npos) {
+      return "has `{host}` in front of more of a name: it is the whole host, as in "
+             "`https://{host}`";
+    }
+    plain = Cat(text.substr(0, begin), "host", rest);
+  } else {
+    plain = text;
+  }
+  if (plain.find(kHost) != std::string::npos) {
+    return "has `{host}` elsewhere than behind `://`: write it like `https://{host}{uri}`";
+  }
+  if (plain.find(kUri) != std::string::npos) {
+    return "has `{uri}` elsewhere than at its end: write it like `https://{host}{uri}`";
+  }
+  return {};
+}
+
+struct RateUnit {
+  std::string_view name;
+  Duration per;
+};
+constexpr std::array kRateUnits = {RateUnit{"s", std::chrono::seconds(1)},
+                                   RateUnit{"m", std::chrono::minutes(1)},
+                                   RateUnit{"h", std::chrono::hours(1)}};
+
+// What was meant by a text that is no rate: "100", "100r/s", "100 / sec". Or nothing.
+std::string MeantRate(std::string_view text) {
+  const size_t slash = text.find('/');
+  std::string number = MeantWhole(text.substr(0, slash));
+  if (number.empty() && slash != std::string_view::npos) {
+    const size_t digits = text.find_first_not_of("0123456789");
+    const std::string_view behind = text.substr(digits, slash - digits);
+    if (behind == "r" || behind == " r" || behind == " ")
+      number = MeantWhole(text.substr(0, digits));
+  }
+  const std::optional<int64_t> requests = ParseWhole(number);
+  if (!requests || *requests < 1 || *requests > kRequestsMax) return {};
+  if (slash == std::string_view::npos) return Cat(number, "/s");
+  // The duration's own words for a unit, written behind a one: "1sec" is "1s".
+  std::string_view unit = text.substr(slash + 1);
+  while (unit.starts_with(' ')) unit.remove_prefix(1);
+  const std::string one = MeantDuration(Cat("1", unit));
+  return one == "1s" || one == "1m" || one == "1h" ? Cat(number, "/", one.substr(1))
+                                                   : std::string();
 }
 
 Checked<HashKey> PlainKey(HashKey::Source source) {
@@ -130,14 +197,17 @@ Checked<std::string> CheckEditedValue(std::string_view text) {
 }
 
 Checked<std::string> CheckRedirectTarget(std::string_view text) {
-  const bool is_path = text.starts_with('/') && !text.starts_with("//");
-  if (text.empty() || (!is_path && !IsAbsoluteUrl(text))) {
+  std::string plain;
+  std::string misplaced = PlaceholderProblem(text, plain);
+  if (!misplaced.empty()) return Wrong<>(std::move(misplaced));
+  const bool is_path = plain.starts_with('/') && !plain.starts_with("//");
+  if (plain.empty() || (!is_path && !IsAbsoluteUrl(plain))) {
     return Wrong<>(
         "is neither a URL nor a path: write it like `https://example.com/new` or `/new`");
   }
   if (text.size() > kTargetBytesMax)
     return Wrong<>(Cat("has more than ", kTargetBytesMax, " bytes"));
-  std::string problem = UriProblem(text);
+  std::string problem = UriProblem(plain);
   return problem.empty() ? Right(text) : Wrong<>(std::move(problem));
 }
 
@@ -170,6 +240,38 @@ Checked<HashKey> CheckHashKey(std::string_view text) {
   if (text == "uri") return PlainKey(HashKey::Source::kUri);
   if (std::optional<Checked<HashKey>> named = CheckNamedKey(text)) return std::move(*named);
   return Wrong<HashKey>("must be `client_ip`, `path`, `uri`, `header:NAME` or `cookie:NAME`");
+}
+
+Checked<HashKey> CheckRateKey(std::string_view text) {
+  if (text == "client_ip") return PlainKey(HashKey::Source::kClientIp);
+  if (std::optional<Checked<HashKey>> named = CheckNamedKey(text)) return std::move(*named);
+  return Wrong<HashKey>("must be `client_ip`, `header:NAME` or `cookie:NAME`");
+}
+
+Checked<RequestRate> CheckRate(std::string_view text) {
+  const size_t slash = text.find('/');
+  const std::optional<int64_t> requests = ParseWhole(text.substr(0, slash));
+  const bool in_range = requests && *requests >= 1 && *requests <= kRequestsMax;
+  const std::string_view unit =
+      slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1);
+  for (const RateUnit& known : kRateUnits) {
+    if (!in_range || unit != known.name) continue;
+    return {.value = RequestRate{.requests = static_cast<uint32_t>(*requests), .per = known.per},
+            .problem = {}};
+  }
+  std::string problem = Cat("must be 1 to ", kRequestsMax,
+                            " requests in a second, minute or hour, such as `100/s`, `600/m` or "
+                            "`1000/h`");
+  const std::string meant = MeantRate(text);
+  if (!meant.empty()) problem += Cat(": write `", meant, "`");
+  return Wrong<RequestRate>(std::move(problem));
+}
+
+std::string FormatRate(uint32_t requests, Duration per) {
+  for (const RateUnit& unit : kRateUnits) {
+    if (per == unit.per) return Cat(requests, "/", unit.name);
+  }
+  return {};
 }
 
 }  // namespace rondo::config

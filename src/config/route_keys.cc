@@ -40,12 +40,19 @@ constexpr Key kRouteKeys[] = {
     {"listeners.*.routes[].upgrades", kList, "[]",
      "Upgrade tokens that are forwarded, such as `websocket`; all others are removed, and `h2c` "
      "always."},
-    Later("listeners.*.routes[].rate_limit"),
+    {"listeners.*.routes[].uri_bytes", kSize, "none",
+     "A request's target, path and query (414); 0 or left out: only `limits.header_bytes` counts.",
+     0, kMiB},
+    {"listeners.*.routes[].rate_limit", kMap, "",
+     "How many requests each client may make (429). Left out: any number."},
+    {"listeners.*.routes[].allow", kList, "[]",
+     "Networks or addresses of clients that get an answer (else 403). Empty: all that are not in "
+     "`deny`."},
+    {"listeners.*.routes[].deny", kList, "[]",
+     "Networks or addresses of clients that get none (403), also where they are in `allow`."},
     Later("listeners.*.routes[].basic_auth"),
     Later("listeners.*.routes[].jwt"),
     Later("listeners.*.routes[].compress"),
-    Later("listeners.*.routes[].allow"),
-    Later("listeners.*.routes[].deny"),
 
     {"listeners.*.routes[].match.host", kText, "any",
      "The host asked for, exact (`api.example.com`) or all below a name (`*.example.com`), without "
@@ -73,10 +80,22 @@ constexpr Key kRouteKeys[] = {
      "`true`: there is one, whatever its value; `false`: there is none."},
 
     {"listeners.*.routes[].redirect.to", kText, "",
-     "Required: a URL, or a path on the same host; sent as it is written."},
+     "Required: a URL, or a path on the same host. `{host}` stands for the host that was asked "
+     "for, "
+     "without its port, and `{uri}` at the end for the path and query: `https://{host}{uri}`."},
     {"listeners.*.routes[].redirect.status", kChoice, "302",
      "The status code: 301 and 308 are for good, 307 and 308 keep the method.", 0, 0,
      "301|302|303|307|308"},
+
+    {"listeners.*.routes[].rate_limit.rate", kText, "",
+     "Required: requests in a second, minute or hour: `100/s`, `600/m`, `1000/h`."},
+    {"listeners.*.routes[].rate_limit.burst", kWhole, "none",
+     "Requests that may come at once. Left out: those of one second, at least 1.", 1, kRequestsMax},
+    {"listeners.*.routes[].rate_limit.key", kText, "client_ip",
+     "What has a rate of its own: `client_ip`, `header:NAME` or `cookie:NAME`. Where a request has "
+     "no such header or cookie, `client_ip` counts."},
+    {"listeners.*.routes[].rate_limit.dry_run", kBool, "false",
+     "`true`: requests beyond the rate are counted, but not refused."},
 
     {"listeners.*.routes[].respond.status", kWhole, "200", "The status code.", 200, 599},
     {"listeners.*.routes[].respond.body", kText, "\"\"",

@@ -258,6 +258,10 @@ RouteConfig BuildRoute(Context& context, const Node& node, const Names& names) {
     route.ReadSize("body_bytes", body_bytes);
     config.body_bytes = body_bytes;
   }
+  BuildNetworks(route, "allow", config.allow);
+  BuildNetworks(route, "deny", config.deny);
+  BuildRateLimit(route, config.rate_limit);
+  route.ReadSize("uri_bytes", config.uri_bytes);
   CheckAction(route);
   return config;
 }

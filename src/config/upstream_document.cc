@@ -212,6 +212,9 @@ Document DocumentOf(const Upstream& upstream, Extent extent) {
   out.PutSection("queue", QueueOf(upstream.queue, extent));
   out.PutSection("retries", RetriesOf(upstream.retries, extent));
   out.Put("protocol", ProtocolName(upstream.protocol), upstream.protocol == standard.protocol);
+  out.Put("send_proxy", SendProxyName(upstream.send_proxy),
+          upstream.send_proxy == standard.send_proxy);
+  PutTls(out, upstream.tls);
   out.PutSection("timeouts", TimeoutsOf(upstream.timeouts, extent));
   return out.Take();
 }

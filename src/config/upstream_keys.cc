@@ -46,8 +46,12 @@ constexpr Key kUpstreamKeys[] = {
     {"upstreams.*.retries", kMap, "", "What is tried again on another backend, and how often."},
     {"upstreams.*.protocol", kChoice, "http1", "What backends speak.", 0, 0, "http1", "h2c|h2|tcp"},
     {"upstreams.*.timeouts", kMap, "", "How long backends may take."},
-    Later("upstreams.*.send_proxy"),
-    Later("upstreams.*.tls"),
+    {"upstreams.*.send_proxy", kChoice, "off",
+     "The PROXY header that connections to backends begin with, for backends that ask for one: it "
+     "tells the client's address. A connection is then kept for one client.",
+     0, 0, "off|v1|v2"},
+    {"upstreams.*.tls", kMap, "",
+     "HTTPS to backends. Left out: plain; `tls: {}` takes the defaults below."},
 
     {"upstreams.*.backends[].address", kText, "",
      "`10.0.1.10:3000`, `\"[::1]:3000\"` or `unix:/path`; no two backends of an upstream may have "
@@ -119,6 +123,18 @@ constexpr Key kUpstreamKeys[] = {
      kYear},
     {"upstreams.*.timeouts.tunnel", kDuration, "1h",
      "Between bytes of a WebSocket or other tunnel.", 1, kYear},
+
+    {"upstreams.*.tls.verify", kBool, "true",
+     "`false`: backends' certificates are not checked, and anybody in between can read and write."},
+    {"upstreams.*.tls.ca", kText, "none",
+     "A PEM file of authorities that backends' certificates must come from. Left out: the "
+     "system's."},
+    {"upstreams.*.tls.sni", kText, "none",
+     "The name to ask for (SNI), and the one that certificates must be for. Left out: each "
+     "backend's host name; its address where it has none."},
+    {"upstreams.*.tls.cert", kText, "none",
+     "Our certificate, where backends ask for one, a PEM file; with `key`."},
+    {"upstreams.*.tls.key", kText, "none", "Its private key, a PEM file; with `cert`."},
 
     {"upstreams.*.health_check.type", kChoice, "http",
      "`http`: a request that must be answered well; `tcp`: a connection that must be accepted. The "

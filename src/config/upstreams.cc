@@ -125,6 +125,11 @@ Upstream BuildUpstream(const Section& section, std::string_view name) {
   BuildQueue(section, upstream.queue);
   BuildRetries(section, upstream.retries);
   BuildUpstreamTimeouts(section, upstream.timeouts);
+  BuildUpstreamTls(section, upstream.tls);
+  if (const std::optional<std::string> version = section.ReadChoice("send_proxy")) {
+    if (*version == "v1") upstream.send_proxy = SendProxy::kV1;
+    if (*version == "v2") upstream.send_proxy = SendProxy::kV2;
+  }
   section.ReadChoice("protocol");  // the only choice there is yet is the default
   return upstream;
 }

@@ -150,6 +150,7 @@ std::vector<std::string> UnreloadableChanges(const Config& old, const Config& no
   };
   check("process.workers", old.process.workers == now.process.workers);
   check("process.engine", old.process.engine == now.process.engine);
+  check("process.user", old.process.user == now.process.user);
   check("process.pid_file", old.process.pid_file == now.process.pid_file);
   check("process.state_file", old.process.state_file == now.process.state_file);
   check("logging.access.path", old.logging.access.path == now.logging.access.path);
