@@ -8,18 +8,6 @@
 
 namespace rondo::control {
 
-TlsWanted WantedBy(const config::Config& config) {
-  TlsWanted wanted;
-  for (const config::Listener& listener : config.listeners) {
-    if (listener.tls) wanted.listeners.emplace_back(listener.name, &*listener.tls);
-  }
-  for (const config::Upstream& upstream : config.upstreams) {
-    if (upstream.tls) wanted.upstreams.emplace_back(upstream.name, &*upstream.tls);
-  }
-  if (config.admin && config.admin->tls) wanted.admin = &*config.admin->tls;
-  return wanted;
-}
-
 Certificates::Set::~Set() {
   for (auto& [path, file] : ticket_files) explicit_bzero(&file.keys, sizeof(file.keys));
 }

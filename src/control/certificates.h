@@ -18,17 +18,6 @@
 
 namespace rondo::control {
 
-// What of a configuration names files of TLS; all of it stays in place while it is read.
-struct TlsWanted {
-  std::vector<std::pair<std::string, const config::ListenerTls*>> listeners;
-  std::vector<std::pair<std::string, const config::UpstreamTls*>> upstreams;
-  const config::AdminTls* admin = nullptr;
-  // What is in force stays beside it: this is about one upstream more.
-  bool adds = false;
-};
-// Of the configuration alone.
-TlsWanted WantedBy(const config::Config& config);
-
 class Certificates {
  public:
   // `workers`: setups have a context for each, and those for upstreams one more, for this thread.

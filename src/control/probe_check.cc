@@ -24,6 +24,8 @@ std::string ErrorText(int error) { return std::generic_category().message(error)
 CheckResult JudgeConnect(const ProbeConnection::Connected& connected) {
   const int error = connected.error;
   if (connected.local) return Failure(CheckOutcome::kLocal, ErrorText(error));
+  if (!connected.tls_problem.empty())
+    return Failure(CheckOutcome::kTlsFailed, connected.tls_problem);
   switch (error) {
     case ECONNREFUSED:
       return Failure(CheckOutcome::kConnectRefused);
@@ -82,9 +84,9 @@ ProbeAnswer::Wants CheckWants(const config::HealthCheck& check) {
 }
 
 rt::Task<CheckResult> MakeCheck(ProbeConnection& connection, const config::HealthCheck& check,
-                                const SocketAddress& to, std::string_view user_agent,
-                                ProbeAnswer& answer) {
-  const ProbeConnection::Connected connected = co_await connection.Connect(to);
+                                const SocketAddress& to, const ProbeWire& wire,
+                                std::string_view user_agent, ProbeAnswer& answer) {
+  const ProbeConnection::Connected connected = co_await connection.Connect(to, wire);
   if (connected.error != 0) co_return JudgeConnect(connected);
   switch (check.type) {
     case config::HealthCheck::Type::kTcp:

@@ -23,6 +23,7 @@ ProbeAnswer::Wants CheckWants(const config::HealthCheck& check);
 // outlive the task. The result's times are the caller's to fill in.
 rt::Task<health::CheckResult> MakeCheck(ProbeConnection& connection,
                                         const config::HealthCheck& check, const SocketAddress& to,
-                                        std::string_view user_agent, ProbeAnswer& answer);
+                                        const ProbeWire& wire, std::string_view user_agent,
+                                        ProbeAnswer& answer);
 
 }  // namespace rondo::control

@@ -1,6 +1,10 @@
 #include "control/probe_connection.h"
 
 #include <cerrno>
+#include <memory>
+
+#include "rondo/rt/secure.h"
+#include "rondo/tls/handshake.h"
 
 namespace rondo::control {
 namespace {
@@ -30,14 +34,44 @@ void ProbeConnection::Close() {
   fd_ = -1;
 }
 
-rt::Task<ProbeConnection::Connected> ProbeConnection::Connect(const SocketAddress& to) {
+rt::Task<ProbeConnection::Connected> ProbeConnection::Connect(const SocketAddress& to,
+                                                              const ProbeWire& wire) {
   fd_ = loop_.engine().OpenStream(to);
   if (fd_ < 0) co_return Connected{.error = -fd_, .local = IsLocal(-fd_)};
   sender_.Open(fd_);
   receiver_.Open(fd_);
   to_ = io::ToRawAddress(to);
   const int32_t result = co_await sender_.Connect(&to_.any, to_.length, token_);
-  co_return Connected{.error = -result, .local = IsLocal(-result)};
+  if (result != 0) co_return Connected{.error = -result, .local = IsLocal(-result)};
+  if (wire.proxy) {
+    const size_t size = proxyproto::WriteHeader(*wire.proxy, nullptr, nullptr, header_.data());
+    sender_.Add(header_.data(), size);
+    const int32_t sent = co_await sender_.Send(token_);
+    if (sent != 0) co_return Connected{.error = -sent};
+  }
+  if (wire.context == nullptr) co_return Connected{};
+  Connected connected = co_await Handshake(wire);
+  co_return connected;
+}
+
+rt::Task<ProbeConnection::Connected> ProbeConnection::Handshake(const ProbeWire& wire) {
+  const std::unique_ptr<tls::Handshake> handshake =
+      tls::MakeClientHandshake(*wire.context, wire.server_name, nullptr, 0);
+  const rt::Secured secured = co_await rt::Secure(loop_, fd_, *handshake, {}, true, token_);
+  if (secured.fd < 0) {
+    Connected failed{.error = secured.error};
+    if (secured.error == EPROTO) {
+      failed.tls_problem = handshake->reason();
+      if (!handshake->detail().empty()) failed.tls_problem += ": " + handshake->detail();
+    } else if (secured.error != ECANCELED) {
+      failed.tls_problem = "the connection broke in the handshake";
+    }
+    co_return failed;
+  }
+  fd_ = secured.fd;
+  sender_.Open(fd_);
+  receiver_.Open(fd_);
+  co_return Connected{};
 }
 
 rt::Task<int> ProbeConnection::Ask(const std::string& request, ProbeAnswer& answer) {

@@ -2,9 +2,11 @@
 // Control thread.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "control/probe_http.h"
+#include "control/probe_wire.h"
 #include "rondo/io/socket_address.h"
 #include "rondo/rt/cancel.h"
 #include "rondo/rt/loop.h"
@@ -25,9 +27,11 @@ class ProbeConnection {
   struct Connected {
     int error = 0;       // an errno; 0: connected
     bool local = false;  // the error is ours: no descriptor, port or memory was left
+    // The connection came about, but TLS did not: why. `error` is not 0 then.
+    std::string tls_problem = {};
   };
-  // Once only.
-  rt::Task<Connected> Connect(const SocketAddress& to);
+  // Once only. `wire` outlives the connection.
+  rt::Task<Connected> Connect(const SocketAddress& to, const ProbeWire& wire);
 
   // Sends `request` and reads until the answer is decided: 0, and what came of it is in `answer`;
   // or the errno that ended it (ECANCELED: the token).
@@ -41,6 +45,7 @@ class ProbeConnection {
   Freelist& frames() { return loop_.frames(); }
 
  private:
+  rt::Task<Connected> Handshake(const ProbeWire& wire);
   // Gives what was received to the answer; 0, or the errno that ended it.
   int Take(int32_t received, ProbeAnswer& answer);
 
@@ -48,6 +53,7 @@ class ProbeConnection {
   rt::CancelToken& token_;
   int fd_ = -1;
   io::RawAddress to_;
+  std::array<char, proxyproto::kWrittenMax> header_;
   rt::Sender sender_;
   rt::Receiver receiver_;
 };

@@ -54,6 +54,7 @@ void Prober::Update(const ProbeTarget& probe) {
   if (target == nullptr) return;
   RONDO_DCHECK(probe.address == target->probe.address);
   const auto old = std::exchange(target->probe.check, probe.check);
+  target->probe.wire = probe.wire;
   if (probe.check == nullptr) {
     // A warm-up goes on: it needs no check.
     Quieten(*target);
@@ -107,8 +108,8 @@ void Prober::StartWarmUp(uint64_t serial, const config::WarmUp& warm_up) {
   if (target == nullptr) return;
   const ProbeTarget& probe = target->probe;
   const std::string host = probe.check == nullptr ? std::string() : probe.check->host;
-  warm_ups_.Start(serial, probe.address, WarmUpRequest(warm_up, host, probe.address, user_agent_),
-                  warm_up);
+  warm_ups_.Start(serial, probe.address, probe.wire,
+                  WarmUpRequest(warm_up, host, probe.address, user_agent_), warm_up);
 }
 
 void Prober::Stop() {
@@ -178,7 +179,8 @@ rt::Task<> Prober::RunCheck(ProbeTarget probe, uint64_t run) {
   const SocketAddress to = CheckAddress(check, probe.address);
   ProbeConnection connection(loop_, token);
   ProbeAnswer answer(CheckWants(check));
-  health::CheckResult result = co_await MakeCheck(connection, check, to, user_agent_, answer);
+  health::CheckResult result =
+      co_await MakeCheck(connection, check, to, probe.wire, user_agent_, answer);
   result.began = began;
   result.took = loop_.Now() - began;
   Report(probe.serial, run, result);

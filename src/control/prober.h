@@ -16,6 +16,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "control/probe_listener.h"
+#include "control/probe_wire.h"
 #include "control/warm_ups.h"
 #include "rondo/base/address.h"
 #include "rondo/base/intrusive_list.h"
@@ -34,6 +35,7 @@ struct ProbeTarget {
   SocketAddress address;  // HealthCheck::port takes the place of its port
   // Null: no checks, only warm-ups.
   std::shared_ptr<const config::HealthCheck> check;
+  ProbeWire wire = {};
 };
 
 // Checks ended, by outcome.
@@ -59,9 +61,9 @@ class Prober {
   void Add(const ProbeTarget& target);
   // Another check for a target there is (or none; or one where there was none, which then runs at
   // once). A check in flight ends by the rules it began with. The next comes when it was due, but
-  // not later than one interval from now. An equal check changes nothing. The address is part of
-  // the identity: it does not change. No effect where there is no such target; the same for all
-  // that follow.
+  // not later than one interval from now. An equal check changes nothing, but that the next one
+  // goes by the new wire. The address is part of the identity: it does not change. No effect where
+  // there is no such target; the same for all that follow.
   void Update(const ProbeTarget& target);
   // Ends what is in flight without a report.
   void Remove(uint64_t serial);

@@ -39,6 +39,18 @@ std::string Text(const absl::Status& status) { return std::string(status.message
 
 }  // namespace
 
+TlsWanted WantedBy(const config::Config& config) {
+  TlsWanted wanted;
+  for (const config::Listener& listener : config.listeners) {
+    if (listener.tls) wanted.listeners.emplace_back(listener.name, &*listener.tls);
+  }
+  for (const config::Upstream& upstream : config.upstreams) {
+    if (upstream.tls) wanted.upstreams.emplace_back(upstream.name, &*upstream.tls);
+  }
+  if (config.admin && config.admin->tls) wanted.admin = &*config.admin->tls;
+  return wanted;
+}
+
 TlsFiles::TlsFiles(const FileReader& read, WallTime now, TlsProblems& problems)
     : read_(read), now_(now), problems_(problems) {}
 

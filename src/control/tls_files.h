@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "control/read_file.h"
@@ -20,6 +21,17 @@
 #include "rondo/tls/ticket_keys.h"
 
 namespace rondo::control {
+
+// What of a configuration names files of TLS; all of it stays in place while it is read.
+struct TlsWanted {
+  std::vector<std::pair<std::string, const config::ListenerTls*>> listeners;
+  std::vector<std::pair<std::string, const config::UpstreamTls*>> upstreams;
+  const config::AdminTls* admin = nullptr;
+  // What is in force stays beside it: this is about one upstream more.
+  bool adds = false;
+};
+// Of the configuration alone.
+TlsWanted WantedBy(const config::Config& config);
 
 struct TlsProblems {
   std::vector<config::Error> errors;    // with one of these nothing of it may be used

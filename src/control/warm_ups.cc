@@ -20,6 +20,7 @@ struct WarmUps::Run {
   rt::CancelToken token;
   rt::Deadline deadline;
   SocketAddress to;
+  ProbeWire wire;
   std::string request;
   uint32_t left = 0;
   uint32_t succeeded = 0;
@@ -64,10 +65,10 @@ void WarmUps::GrantTurns() {
   }
 }
 
-void WarmUps::Start(uint64_t serial, const SocketAddress& to, std::string request,
+void WarmUps::Start(uint64_t serial, const SocketAddress& to, ProbeWire wire, std::string request,
                     const config::WarmUp& warm_up) {
   End(serial);
-  scope_.Spawn(RunAll(serial, to, std::move(request), warm_up));
+  scope_.Spawn(RunAll(serial, to, std::move(wire), std::move(request), warm_up));
 }
 
 void WarmUps::End(uint64_t serial) {
@@ -82,10 +83,11 @@ void WarmUps::EndAll() {
   while (!runs_.empty()) End(runs_.begin()->first);
 }
 
-rt::Task<> WarmUps::RunAll(uint64_t serial, SocketAddress to, std::string request,
+rt::Task<> WarmUps::RunAll(uint64_t serial, SocketAddress to, ProbeWire wire, std::string request,
                            config::WarmUp warm_up) {
   Run run(loop_);
   run.to = std::move(to);
+  run.wire = std::move(wire);
   run.request = std::move(request);
   run.left = warm_up.requests;
   run.deadline.Set(loop_.Now() + warm_up.timeout);
@@ -111,7 +113,7 @@ rt::Task<> WarmUps::RunFlow(Run& run) {
     --run.left;
     if (!connection) {
       connection.emplace(run.loop, run.token);
-      const ProbeConnection::Connected connected = co_await connection->Connect(run.to);
+      const ProbeConnection::Connected connected = co_await connection->Connect(run.to, run.wire);
       if (connected.error != 0) {
         connection.reset();
         continue;

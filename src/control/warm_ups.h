@@ -9,6 +9,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "control/probe_listener.h"
+#include "control/probe_wire.h"
 #include "rondo/base/address.h"
 #include "rondo/base/intrusive_list.h"
 #include "rondo/config/config.h"
@@ -31,7 +32,7 @@ class WarmUps {
   // Sends `request` warm_up.requests times, warm_up.concurrency at a time, then calls OnWarmedUp;
   // at the latest warm_up.timeout from now, also where it had to wait for its turn. One that runs
   // for this serial ends without a report: it belonged to an earlier life of the backend.
-  void Start(uint64_t serial, const SocketAddress& to, std::string request,
+  void Start(uint64_t serial, const SocketAddress& to, ProbeWire wire, std::string request,
              const config::WarmUp& warm_up);
   // Ends it without a report. No effect where none runs.
   void End(uint64_t serial);
@@ -57,7 +58,8 @@ class WarmUps {
   };
   struct TurnAwaiter;
 
-  rt::Task<> RunAll(uint64_t serial, SocketAddress to, std::string request, config::WarmUp warm_up);
+  rt::Task<> RunAll(uint64_t serial, SocketAddress to, ProbeWire wire, std::string request,
+                    config::WarmUp warm_up);
   static rt::Task<> RunFlow(Run& run);
   void GrantTurns();
 

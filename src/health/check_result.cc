@@ -14,6 +14,8 @@ std::string_view CheckOutcomeName(CheckOutcome outcome) {
       return "connect_timeout";
     case CheckOutcome::kConnectFailed:
       return "connect_failed";
+    case CheckOutcome::kTlsFailed:
+      return "tls_failed";
     case CheckOutcome::kReset:
       return "reset";
     case CheckOutcome::kResponseTimeout:

@@ -18,6 +18,7 @@ enum class CheckOutcome : uint8_t {
   kConnectRefused,  // nobody listens there, or no way leads there
   kConnectTimeout,
   kConnectFailed,  // any other error of the connect
+  kTlsFailed,      // connected, but no TLS handshake came about
   kReset,          // the connection broke before the answer was whole
   kResponseTimeout,
   kBadResponse,  // not HTTP
@@ -25,10 +26,10 @@ enum class CheckOutcome : uint8_t {
   kBody,         // expect_body is not in it
   kLocal,        // could not be made at all (no descriptor left): says nothing about the backend
 };
-inline constexpr size_t kCheckOutcomeCount = 10;
+inline constexpr size_t kCheckOutcomeCount = 11;
 
 // For metrics and events: "passed", "connect_refused", "connect_timeout", "connect_failed",
-// "reset", "response_timeout", "bad_response", "status", "body", "local_error".
+// "tls_failed", "reset", "response_timeout", "bad_response", "status", "body", "local_error".
 std::string_view CheckOutcomeName(CheckOutcome outcome);
 
 struct CheckResult {
