@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "rondo/base/log.h"
+#include "rondo/tls/handshake.h"
 
 namespace rondo::proxy {
 
@@ -208,6 +209,16 @@ void AppendTimeField(std::string_view name, Duration value, std::string& out) {
   AppendMilliseconds(value, out);
 }
 
+void AppendTls(const tls::HandshakeResult& tls, std::string& out) {
+  const bool tls13 = tls.version == tls::Version::kTls13;
+  out.append(",\"tls\":{\"version\":\"").append(tls13 ? "1.3" : "1.2").push_back('"');
+  AppendField("cipher", tls.cipher, out);
+  if (!tls.server_name.empty()) AppendField("sni", tls.server_name, out);
+  if (!tls.alpn.empty()) AppendField("alpn", tls.alpn, out);
+  if (tls.client != nullptr) AppendField("client", tls.client->subject, out);
+  out.append(",\"resumed\":").append(tls.resumed ? "true" : "false").push_back('}');
+}
+
 }  // namespace
 
 void AppendJson(const AccessRecord& record, std::string& out) {
@@ -237,6 +248,7 @@ void AppendJson(const AccessRecord& record, std::string& out) {
   if (!record.sticky.empty()) AppendField("sticky", record.sticky, out);
   AppendField("reason", record.reason, out);
   if (!record.detail.empty()) AppendField("detail", record.detail, out);
+  if (record.tls != nullptr) AppendTls(*record.tls, out);
   AppendField("user_agent", record.user_agent, out);
   AppendField("referer", record.referer, out);
   out.append("}\n");

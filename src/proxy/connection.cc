@@ -7,19 +7,18 @@
 
 namespace rondo::proxy {
 
-ClientConnection::ClientConnection(Worker& worker, int fd, uint32_t slot)
+ClientConnection::ClientConnection(Worker& worker, int fd, uint32_t slot, Origin origin)
     : receiver(worker.engine(), &OnUnawaited, this),
       token(worker.engine()),
       deadline(worker.loop().wheel(), token),
       worker_(worker),
+      facts_(std::move(origin.facts)),
       fd_(fd),
-      slot_(slot) {
+      slot_(slot),
+      peer_(origin.peer),
+      peer_port_(origin.port),
+      has_peer_(origin.has_peer) {
   receiver.Open(fd);
-  const SocketAddress address = worker.engine().PeerAddress(fd);
-  if (address.kind == SocketAddress::Kind::kIp) {
-    has_peer_ = true;
-    peer_ = address.ip;
-  }
 }
 
 bool ClientConnection::draining() const {
@@ -37,7 +36,24 @@ void ClientConnection::UnpinVersion() {
   version_.Reset();
 }
 
-void ClientConnection::Start() { BecomeIdle(); }
+void ClientConnection::Start(io::BufferRef early) {
+  if (!early) {
+    BecomeIdle();
+    return;
+  }
+  receiver.Hold(std::move(early));
+  state_ = State::kExchange;
+  worker_.scope().Spawn(Serve(*this));
+}
+
+std::optional<proxyproto::Endpoint> ClientConnection::Destination() {
+  if (facts_ != nullptr && facts_->destination) return facts_->destination;
+  const SocketAddress local = worker_.engine().LocalAddress(fd_);
+  if (local.kind != SocketAddress::Kind::kIp) return std::nullopt;
+  if (facts_ == nullptr) facts_ = MakeFacts(worker_);
+  facts_->destination = proxyproto::Endpoint{local.ip, local.port};
+  return facts_->destination;
+}
 
 void ClientConnection::BecomeIdle() {
   state_ = State::kIdle;

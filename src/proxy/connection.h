@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "proxy/facts.h"
 #include "proxy/input.h"
 #include "proxy/versions.h"
 #include "rondo/proxy/worker.h"
@@ -16,7 +17,7 @@ class Exchange;
 
 class ClientConnection : public ListHook<> {
  public:
-  ClientConnection(Worker& worker, int fd, uint32_t slot);
+  ClientConnection(Worker& worker, int fd, uint32_t slot, Origin origin);
 
   Freelist& frames() { return worker_.frames(); }
   Worker& worker() { return worker_; }
@@ -24,6 +25,16 @@ class ClientConnection : public ListHook<> {
   uint32_t slot() const { return slot_; }
   bool has_peer() const { return has_peer_; }
   const IpAddress& peer() const { return peer_; }
+  // 0: unknown.
+  uint16_t peer_port() const { return peer_port_; }
+  // What was agreed on in its TLS handshake; null: it is plain.
+  const tls::HandshakeResult* tls() const {
+    return facts_ != nullptr && facts_->tls ? &*facts_->tls : nullptr;
+  }
+  // What the client connected to; nothing where that is no IP address. Asks the socket once.
+  std::optional<proxyproto::Endpoint> Destination();
+  // For the tunnel that it goes on into; may be null.
+  FactsPtr TakeFacts() { return std::move(facts_); }
   // Its next answer ends it: the process ends, or its listener was removed.
   bool draining() const;
 
@@ -36,8 +47,9 @@ class ClientConnection : public ListHook<> {
   // Of the current configuration, by an index of that snapshot.
   upstream::WorkerUpstream& upstream(size_t index) const { return *version_->upstreams[index]; }
 
-  // Begins to wait for the first request.
-  void Start();
+  // Begins to wait for the first request, of which `early` are the first bytes, where there are
+  // any already.
+  void Start(io::BufferRef early);
   // It begins to drain: an idle connection has a few more seconds for a request that is on its way.
   void Drain();
   // Ends an exchange that is on a backend which was let go.
@@ -67,12 +79,14 @@ class ClientConnection : public ListHook<> {
 
   Worker& worker_;
   Exchange* exchange_ = nullptr;
+  FactsPtr facts_;
   Pin version_;  // while an exchange needs one
   const upstream::ListenerSnapshot* listener_ = nullptr;  // of that
   int fd_;
   uint32_t slot_;
   uint32_t lingered_bytes_ = 0;
   IpAddress peer_;
+  uint16_t peer_port_ = 0;
   bool has_peer_ = false;
   bool peer_trusted_ = false;
   State state_ = State::kIdle;

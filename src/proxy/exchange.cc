@@ -211,6 +211,7 @@ void Exchange::Account() {
   record.total = worker_.loop().Now() - began_;
   if (failure_) record.reason = failure_.reason;
   if (failure_.detail != nullptr) record.detail = failure_.detail;
+  record.tls = client_.tls();
   worker_.access_log().Write(record);
 }
 

@@ -444,6 +444,7 @@ rt::Task<> Exchange::BeginTunnel() {
   parts.idle = config_->settings.timeouts.tunnel;
   parts.websocket = websocket;
   parts.log = MakeTunnelLog();
+  parts.facts = client_.TakeFacts();
   parts.traffic = traffic_;
   Tunnel::Start(worker_, std::move(parts));
   tunnelled_ = true;

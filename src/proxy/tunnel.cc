@@ -36,6 +36,7 @@ Tunnel::Tunnel(Worker& worker, TunnelParts& parts)
       touched_(worker.loop().Now()),
       traffic_(*parts.traffic),
       log_(parts.log),
+      facts_(std::move(parts.facts)),
       websocket_(parts.websocket) {
   lease_.backend()->shared->tunnels.fetch_add(1, std::memory_order_relaxed);
   traffic_.connections.Add(1);
@@ -225,6 +226,7 @@ void Tunnel::WriteLog() {
   record.first_byte = log_->first_byte;
   record.total = worker_.loop().Now() - log_->began;
   record.reason = reason_;
+  if (facts_ != nullptr && facts_->tls) record.tls = &*facts_->tls;
   worker_.access_log().Write(record);
   log_->~TunnelLog();
   worker_.frames().Free(log_, sizeof(TunnelLog));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "proxy/block.h"
+#include "proxy/facts.h"
 #include "proxy/input.h"
 #include "rondo/http/forwarding.h"
 #include "rondo/http/websocket.h"
@@ -42,6 +43,7 @@ struct TunnelParts {
   bool websocket = false;
   metrics::TrafficCell* traffic = nullptr;  // where it is counted
   TunnelLog* log = nullptr;  // from the worker's freelist; null: nothing is logged
+  FactsPtr facts;            // of the client's connection
 };
 
 class Tunnel : public ListHook<> {
@@ -134,6 +136,7 @@ class Tunnel : public ListHook<> {
   Instant leaves_by_ = kNever;
   metrics::TrafficCell& traffic_;
   TunnelLog* log_;
+  FactsPtr facts_;
   const char* reason_ = "";
   bool websocket_;
   bool closing_ = false;

@@ -6,10 +6,13 @@
 #include <ctime>
 #include <new>
 
+#include "proxy/admission.h"
+#include "proxy/arrival.h"
 #include "proxy/connection.h"
 #include "proxy/leaving.h"
 #include "proxy/listeners.h"
 #include "proxy/tunnel.h"
+#include "proxy/turns.h"
 #include "proxy/versions.h"
 #include "rondo/base/poison.h"
 
@@ -25,6 +28,7 @@ Worker::Worker(io::Engine& engine, std::shared_ptr<const upstream::Snapshot> sna
       versions_(std::make_unique<Versions>(loop_, options_, rng_, std::move(snapshot))),
       listeners_(std::make_unique<Listeners>(*this)),
       access_log_(loop_, this->snapshot().config.logging.access.format, log_sink, options.index),
+      turns_(std::make_unique<Turns>(loop_.engine(), kHandshakesPerTick)),
       memory_timer_(&OnMemoryTimer, *this),
       acknowledged_(options.epoch),
       oldest_pinned_(options.epoch) {
@@ -60,6 +64,7 @@ void Worker::Tick() {
   versions_->ServeQueues();
   versions_->Sweep();
   listeners_->Sweep();
+  turns_->NextRound();
   ReportPinned();
   const Phase requested = requested_.load(std::memory_order_acquire);
   if (requested != phase_) {
@@ -104,6 +109,7 @@ void Worker::EnterDraining() {
 }
 
 void Worker::EnterCancelling() {
+  arrivals_.ForEach([](Arrival& arrival) { arrival.Cancel(); });
   clients_.ForEach([](ClientConnection& client) { client.Cancel(rt::CancelReason::kShutdown); });
   tunnels_.ForEach([](Tunnel& tunnel) { tunnel.Cut("shutdown"); });
 }
@@ -137,13 +143,49 @@ void Worker::Accepted(int fd, uint32_t slot) {
     return;
   }
   traffic_table_.Of(slot, listener->settings.name).connections.Add(1);
-  void* memory = frames().Allocate(sizeof(ClientConnection));
-  auto* client = new (memory) ClientConnection(*this, fd, slot);
-  clients_.PushBack(*client);
   listeners_->CountConnection(slot);
+  Origin origin;
+  if (const SocketAddress peer = engine().PeerAddress(fd); peer.kind == SocketAddress::Kind::kIp) {
+    origin.has_peer = true;
+    origin.peer = peer.ip;
+    origin.port = peer.port;
+  }
+  if (Arrival::IsAskedBy(*listener)) {
+    Arrival::Begin(*this, fd, slot, std::move(origin));
+  } else if (const char* refusal = RefusalOf(*this, *listener, origin); refusal != nullptr) {
+    traffic_table_.Known(slot).rejected.Add(refusal);
+    TurnedAway(fd, slot);
+  } else {
+    LetIn(fd, slot, std::move(origin));
+  }
+}
+
+void Worker::LetIn(int fd, uint32_t slot, Origin origin) {
+  io::BufferRef early = std::move(origin.early);
+  void* memory = frames().Allocate(sizeof(ClientConnection));
+  auto* client = new (memory) ClientConnection(*this, fd, slot, std::move(origin));
+  clients_.PushBack(*client);
   ++client_count_;
-  client->Start();
+  client->Start(std::move(early));
   if (phase_ == Phase::kCancelling) client->Cancel(rt::CancelReason::kShutdown);
+}
+
+void Worker::TurnedAway(int fd, uint32_t slot) {
+  engine().Close(fd);
+  counters_.connections.fetch_sub(1, std::memory_order_relaxed);
+  listeners_->DiscountConnection(slot);
+  traffic_table_.Known(slot).connections.Add(-1);
+}
+
+void Worker::Add(Arrival& arrival) {
+  arrivals_.PushBack(arrival);
+  if (phase_ == Phase::kCancelling) arrival.Cancel();
+}
+
+void Worker::Removed(Arrival& arrival) {
+  arrival.Unlink();
+  arrival.~Arrival();
+  frames().Free(&arrival, sizeof(Arrival));
 }
 
 void Worker::Closed(ClientConnection& connection) {

@@ -17,6 +17,11 @@ struct TrafficCell {
   Counter received_bytes;     // bodies of requests
   Counter sent_bytes;         // to clients, heads included
   Gauge connections;          // of clients; with an upstream: tunnels alone
+  // TLS with clients; only without an upstream.
+  Gauge handshakes_under_way;
+  Counter handshakes;              // that were carried through from the start
+  Counter resumed_handshakes;      // that went on with an earlier session
+  ReasonTable handshake_failures;  // by reason
 };
 
 // A request was answered, by a backend or by ourselves. `minute` is of all that the worker answers.

@@ -11,6 +11,10 @@
 #include "rondo/config/config.h"
 #include "rondo/rt/loop.h"
 
+namespace rondo::tls {
+struct HandshakeResult;
+}  // namespace rondo::tls
+
 namespace rondo::proxy {
 
 // Where full pieces go. Called on the worker's thread; must not block.
@@ -47,6 +51,7 @@ struct AccessRecord {
   std::string_view sticky;  // "new", "kept", "moved", "overflowed"; empty without stickiness; JSON only
   std::string_view reason;  // why, where it is not simply the backend's answer
   std::string_view detail;  // what exactly was wrong, where the reason says less; JSON only
+  const tls::HandshakeResult* tls = nullptr;  // null: plain; JSON only
 };
 
 class AccessLog {

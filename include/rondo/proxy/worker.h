@@ -20,14 +20,18 @@
 
 namespace rondo::proxy {
 
+class Arrival;
 class ClientConnection;
 class Listeners;
+struct Origin;
 class Tunnel;
+class Turns;
 class Versions;
 
 // Shared by all workers of a process.
 struct ProcessCounters {
-  std::atomic<uint32_t> connections{0};  // of clients, tunnels included
+  std::atomic<uint32_t> connections{0};  // of clients, tunnels and those that arrive included
+  std::atomic<uint32_t> handshakes{0};   // TLS ones with clients, under way
 };
 
 struct WorkerOptions {
@@ -99,6 +103,10 @@ class Worker {
   const upstream::Snapshot& snapshot() const;
   Versions& versions() { return *versions_; }
   Listeners& listeners() { return *listeners_; }
+  ProcessCounters& counters() { return counters_; }
+  size_t index() const { return options_.index; }
+  // For handshakes.
+  Turns& turns() { return *turns_; }
   AccessLog& access_log() { return access_log_; }
   metrics::TrafficTable& traffic_table() { return traffic_table_; }
   // A request is over that was answered.
@@ -117,6 +125,11 @@ class Worker {
 
   // A descriptor that a listener accepted; this worker's from here on.
   void Accepted(int fd, uint32_t slot);
+  // One that was accepted before becomes a client, or is closed. REQUIRES: no op in flight.
+  void LetIn(int fd, uint32_t slot, Origin origin);
+  void TurnedAway(int fd, uint32_t slot);
+  void Add(Arrival& arrival);
+  void Removed(Arrival& arrival);  // frees it
   // The connection's memory is given back and its descriptor closed. REQUIRES: no op in flight.
   void Closed(ClientConnection& connection);
   // Its descriptor went on into a tunnel; only the memory is given back, the count stays.
@@ -129,6 +142,8 @@ class Worker {
   // Receive buffers that stay warm; those beyond are given back to the kernel some time after a burst.
   static constexpr size_t kWarmBuffers = 128;
   static constexpr size_t kWarmBytes = 1024 * 1024;  // of the freelist, likewise
+  // TLS handshakes that begin in one tick: some milliseconds of arithmetic.
+  static constexpr size_t kHandshakesPerTick = 4;
   static constexpr Duration kTrimAfter = std::chrono::seconds(10);
   // Large buffers for long bodies.
   static constexpr size_t kLargeBytes = 256 * 1024;
@@ -170,6 +185,8 @@ class Worker {
   metrics::TrafficTable traffic_table_;
   metrics::Minute minute_;
   rt::Scope scope_;
+  std::unique_ptr<Turns> turns_;
+  IntrusiveList<Arrival> arrivals_;
   IntrusiveList<ClientConnection> clients_;
   IntrusiveList<Tunnel> tunnels_;
   size_t client_count_ = 0;

@@ -43,6 +43,16 @@ class Receiver : public Cancelable {
   // What is held: bytes > 0, 0 for the end, a negative errno. Only where ready().
   int32_t held_result() const { return result; }
 
+  // Bytes that somebody else received before: held, as if they had just come. REQUIRES: nothing held,
+  // not armed.
+  void Hold(io::BufferRef bytes) {
+    RONDO_DCHECK(!held_ && !in_flight() && bytes.size() > 0);
+    kind = Kind::kReceiveProvided;
+    result = static_cast<int32_t>(bytes.size());
+    buffer = std::move(bytes);
+    held_ = true;
+  }
+
   // Waits for bytes: their count; 0 at the end of the stream; a negative errno (-ECANCELED: the token).
   // Arms where that was not done. Bytes stay held until TakeBuffer or TakePlain.
   auto Wait(CancelToken& token) {

@@ -1,0 +1,44 @@
+// What is known of a client's connection beyond its descriptor. Most plain connections have nothing
+// of it but their address, so the rest is a record of its own, made where there is something to
+// say.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "rondo/io/buffer_pool.h"
+#include "rondo/proxyproto/header.h"
+#include "rondo/tls/handshake.h"
+
+namespace rondo::proxy {
+
+class Worker;
+
+// Owned by the connection, and then by the tunnel that it goes on into.
+struct ConnectionFacts {
+  explicit ConnectionFacts(Worker& of) : worker(of) {}
+  ConnectionFacts(const ConnectionFacts&) = delete;
+
+  Worker& worker;
+  std::optional<tls::HandshakeResult> tls;
+  // What the client connected to: as a PROXY header says, or once somebody has asked the socket.
+  std::optional<proxyproto::Endpoint> destination;
+};
+
+struct FreeFacts {
+  void operator()(ConnectionFacts* facts) const;
+};
+using FactsPtr = std::unique_ptr<ConnectionFacts, FreeFacts>;
+FactsPtr MakeFacts(Worker& worker);
+
+// Who a new connection is from, as the one who let it in found out.
+struct Origin {
+  bool has_peer = false;  // false: a unix socket's
+  IpAddress peer;         // a PROXY header's source takes the place of the socket's peer
+  uint16_t port = 0;      // of the peer
+  FactsPtr facts;
+  io::BufferRef early;  // bytes that came behind a PROXY header
+};
+
+}  // namespace rondo::proxy
