@@ -4,9 +4,9 @@
 // thread; no lock, no allocation after making.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 
 #include "rondo/base/time.h"
@@ -16,27 +16,45 @@ namespace rondo::protect {
 struct Rate {
   uint32_t requests = 1;  // in `per`; 1 to 1,000,000
   Duration per{};         // a second, a minute or an hour
-  uint32_t burst = 1;     // requests at once, 1 or more
+  uint32_t burst = 1;     // requests at once, 1 to 1,000,000
 };
 
 class RateTable {
  public:
-  // Room for `slots` keys (a power of two). A key looks at kProbes places; where all are taken by
-  // others the one that will be full again first is given to it (that one's key starts afresh):
-  // what an attacker with very many keys can gain is written in docs/threat-model.md.
-  explicit RateTable(size_t slots);
   static constexpr size_t kProbes = 8;
+  static constexpr size_t kSlotsDefault = 65536;  // 1 MiB
+  // Room for `slots` keys (a power of two, kProbes or more); their places follow `seed`, which
+  // clients must not know. Memory that no key has reached yet is not touched.
+  //
+  // A key has kProbes places; where all are taken by others, the one that will be full again first
+  // is given to it, with a full bucket: what an attacker with very many keys gains by that is
+  // written in docs/threat-model.md.
+  explicit RateTable(size_t slots = kSlotsDefault, uint64_t seed = 0);
 
-  // Takes one token of `key`'s bucket: zero, or how long until there is one.
+  // Takes one token of `key`'s bucket: zero, or how long until there is one (then none was taken).
+  //
+  // In any span of time S all threads together are given at most burst + S * requests / per tokens
+  // of a key that keeps its place; where a thread's `now` lags behind, S is longer by so much. A
+  // key that lost its place begins with a full bucket when it comes back.
   Duration Take(uint64_t key, const Rate& rate, Instant now);
 
  private:
+  // Words that all threads share, through std::atomic_ref: plain, so that the system's zeroed pages
+  // will do. Key 0: free. Arrivals are those of Instant, in nanoseconds.
   struct Slot {
-    std::atomic<uint64_t> key{0};
-    std::atomic<int64_t> arrival{0};
+    uint64_t key;
+    int64_t arrival;
   };
-  size_t mask_;
-  std::unique_ptr<Slot[]> slots_;
+  struct Release {
+    void operator()(Slot* slots) const { std::free(slots); }
+  };
+  Slot& Place(uint64_t key, Instant now);
+  static Slot* FindOrClaim(Slot* places, uint64_t key);
+  static bool TakeOver(Slot* places, uint64_t key, Instant now);
+
+  size_t groups_mask_;
+  uint64_t seed_;
+  std::unique_ptr<Slot[], Release> slots_;
 };
 
 }  // namespace rondo::protect
