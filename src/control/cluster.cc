@@ -36,7 +36,10 @@ Cluster::~Cluster() = default;
 
 absl::StatusOr<std::shared_ptr<const upstream::Snapshot>> Cluster::Start() {
   absl::StatusOr<StateStore::Loaded> loaded = store_.Load();
-  if (!loaded.ok()) return loaded.status();
+  if (!loaded.ok()) {
+    return absl::Status(loaded.status().code(),
+                        "cannot use process.state_file: " + std::string(loaded.status().message()));
+  }
   if (!loaded->problem.empty()) {
     LogError("process.state_file " + store_.path() + " cannot be used: " + loaded->problem +
              "; it is kept as " + loaded->kept_as);
@@ -70,6 +73,9 @@ absl::StatusOr<std::shared_ptr<const upstream::Snapshot>> Cluster::Start() {
              conflict.what);
   }
   EndEntries(first.conflicts);
+  if (const Result tls = PrepareTls(Wanted(base_, state_.overlay)); !tls.ok())
+    return absl::InvalidArgumentError(tls.message);
+  CommitTls();
   ApplyAll(health::Actor::kConfig);
   RefreshSources();
   return publisher_.current();

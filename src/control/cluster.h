@@ -48,6 +48,9 @@ struct Result {
 
 using config::BackendPatch;
 
+// One line for each, as of this file.
+std::string AllErrors(const std::vector<config::Error>& errors, const std::string& file);
+
 struct ClusterOptions {
   size_t workers = 1;
   upstream::ControlBell* bell = nullptr;  // that workers ring for Poll
@@ -116,6 +119,10 @@ class Cluster {
   // Reads the file again: whole or nothing.
   Result Reload();
   Result DropOverlay(IfMatch if_match = {});
+  // Reads the files of TLS again that are in force, and nothing else: what changed is used by new
+  // handshakes. The revision stays. Where something is wrong all stays as it was, which is told
+  // once.
+  Result RefreshTls();
 
   // -- fed by others --
   void OnCheck(uint64_t serial, bool passed, std::string_view detail);
@@ -133,7 +140,8 @@ class Cluster {
   // -- life --
   // Lays the saved overlay on the base, publishes the first snapshot, begins checks and discovery.
   // Returns the snapshot for the workers' start (Publisher::epoch() is its epoch). An error where a
-  // state file is there and cannot be used: starting would lose it.
+  // state file is there and cannot be used (starting would lose it), and where certificates or keys
+  // cannot be.
   absl::StatusOr<std::shared_ptr<const upstream::Snapshot>> Start();
 
  private:
@@ -150,6 +158,14 @@ class Cluster {
   Result Write(const std::string& name, UpstreamEntry entry, int status, std::string id,
                std::string_view what);
   absl::Status Save();
+
+  // cluster_tls.cc
+  // Everything that may be needed: of upstreams both the base's and what the API wrote.
+  static TlsWanted Wanted(const config::Config& base, const Overlay& overlay);
+  Result PrepareTls(const TlsWanted& wanted) const;
+  // `upstream` is about to be written.
+  Result PrepareTls(const config::Upstream& upstream) const;
+  void CommitTls();
 
   // cluster_config.cc
   struct Candidate {
@@ -180,6 +196,7 @@ class Cluster {
   Discovered discovered_;
   uint64_t reloads_ok_ = 0;
   uint64_t reloads_failed_ = 0;
+  std::string tls_problem_;  // that was told last; empty: all is well
   rt::Notice changed_;
   std::unique_ptr<Members> members_;
 };

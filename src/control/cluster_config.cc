@@ -12,16 +12,6 @@
 namespace rondo::control {
 namespace {
 
-std::string AllErrors(const std::vector<config::Error>& errors, const std::string& file) {
-  std::string text;
-  for (const config::Error& error : errors) {
-    if (!text.empty()) text += '\n';
-    text +=
-        error.field.empty() ? config::FormatError(file, error) : config::FormatFieldError(error);
-  }
-  return text;
-}
-
 bool SameSource(const config::BackendSource& a, const config::BackendSource& b) {
   return a.kind == b.kind && a.name == b.name && a.port == b.port && a.path == b.path &&
          a.id == b.id;
@@ -65,7 +55,9 @@ Result Cluster::CheckConfig(std::string_view text) const {
   std::optional<config::Config> config;
   if (Result parsed = ParseConfig(text, &config); !parsed.ok()) return parsed;
   std::optional<Candidate> candidate;
-  return Judge(*std::move(config), &candidate);
+  Result judged = Judge(*std::move(config), &candidate);
+  links_.DropTls();
+  return judged;
 }
 
 Result Cluster::Reload() {
@@ -117,7 +109,8 @@ Result Cluster::ParseConfig(std::string_view text, std::optional<config::Config>
   return Done(200);
 }
 
-// Whether `next` can take the place of the base: nothing has changed by then.
+// Whether `next` can take the place of the base: nothing has changed by then, but its TLS is
+// prepared.
 Result Cluster::Judge(config::Config next, std::optional<Candidate>* candidate) const {
   std::string keys;
   for (const std::string& key : config::UnreloadableChanges(base_, next)) {
@@ -143,6 +136,7 @@ Result Cluster::Judge(config::Config next, std::optional<Candidate>* candidate) 
   }
   if (!conflicts.empty())
     return Refuse(409, "conflict", conflicts + " (DELETE /v1/diff drops the API's changes)");
+  if (Result tls = PrepareTls(Wanted(next, applied.overlay)); !tls.ok()) return tls;
   *candidate = Candidate{std::move(next), std::move(applied.overlay), std::move(applied.ended)};
   return Done(200);
 }
@@ -150,6 +144,7 @@ Result Cluster::Judge(config::Config next, std::optional<Candidate>* candidate) 
 Result Cluster::Replace(Candidate candidate, std::optional<std::string> base_text,
                         std::string_view what) {
   if (absl::Status prepared = links_.PrepareConfig(base_, candidate.config); !prepared.ok()) {
+    links_.DropTls();
     return Refuse(409, "cannot_apply", std::string(prepared.message()));
   }
   SavedState before = state_;
@@ -160,6 +155,7 @@ Result Cluster::Replace(Candidate candidate, std::optional<std::string> base_tex
   if (absl::Status saved = Save(); !saved.ok()) {
     state_ = std::move(before);
     links_.DropPrepared();
+    links_.DropTls();
     return Refuse(503, "not_saved", std::string(saved.message()));
   }
   for (const config::Upstream& upstream : candidate.config.upstreams) {
@@ -169,6 +165,7 @@ Result Cluster::Replace(Candidate candidate, std::optional<std::string> base_tex
   }
   // Members look at the base in place: it must be the new one before they are told of anything.
   const config::Config old = std::exchange(base_, std::move(candidate.config));
+  CommitTls();
   links_.CommitConfig(old, base_);
   EndEntries(candidate.ended);
   ApplyAll(health::Actor::kConfig);

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "control/cluster_view.h"
+#include "control/tls_files.h"
 #include "rondo/config/config.h"
 
 namespace rondo::control {
@@ -38,6 +40,21 @@ class ClusterLinks {
   // What a source of the last SetSources has given by now; null: nothing yet.
   virtual const std::vector<config::Backend>* Known(std::string_view upstream,
                                                     size_t source) const = 0;
+
+  // -- TLS; without certificates around, as in simulations, all of it is plain --
+  // Reads and checks the files that are wanted, and keeps what comes of it until CommitTls or
+  // DropTls. With errors nothing is kept.
+  virtual TlsProblems PrepareTls(const TlsWanted&) { return {}; }
+  // What was prepared takes effect; the publication follows. Whether it differs from before.
+  virtual bool CommitTls() { return false; }
+  virtual void DropTls() {}
+  // In force; null: plain.
+  virtual std::shared_ptr<const tls::ServerSetup> ServerTls(std::string_view) const {
+    return nullptr;
+  }
+  virtual std::shared_ptr<const tls::ClientSetup> ClientTls(const config::UpstreamTls&) const {
+    return nullptr;
+  }
 
   // -- the process around, for reloads and PUT config --
   // Whether a change of this key (config::UnreloadableChanges) can be applied nevertheless.

@@ -106,6 +106,9 @@ Result Cluster::Write(const std::string& name, UpstreamEntry entry, int status, 
   UpstreamEntry kept =
       laid == applied.overlay.upstreams.end() ? UpstreamEntry() : std::move(laid->second);
   if (kept == EntryOf(name)) return Done(status == 201 ? 200 : status, std::move(id));
+  if (kept.written && kept.written->tls) {
+    if (Result tls = PrepareTls(*kept.written); !tls.ok()) return tls;
+  }
 
   const auto put = [&](UpstreamEntry value) {
     if (value.empty()) {
@@ -120,8 +123,10 @@ Result Cluster::Write(const std::string& name, UpstreamEntry entry, int status, 
   if (absl::Status saved = Save(); !saved.ok()) {
     put(std::move(before));
     --state_.revision;
+    links_.DropTls();
     return Refuse(503, "not_saved", std::string(saved.message()));
   }
+  CommitTls();
   members_->SetConfig(base_, state_.revision);
   if (applied.upstreams.empty()) members_->Remove(name, health::Actor::kApi);
   for (EffectiveUpstream& upstream : applied.upstreams)

@@ -50,6 +50,8 @@ std::string_view EventTypeName(EventType type) {
       return "state_file";
     case EventType::kDns:
       return "dns";
+    case EventType::kCertificates:
+      return "certificates";
   }
   return "";
 }

@@ -25,6 +25,7 @@ enum class EventType : uint8_t {
   kOverlayEnded,   // an entry lost what it was about: {upstream, backend, what}
   kStateFile,      // {problem, kept_as}
   kDns,            // {upstream, source, problem}
+  kCertificates,   // files of TLS were read anew: {result: "ok" or "failed", message}
 };
 // "backend_state", "drain_finished", ...
 std::string_view EventTypeName(EventType type);

@@ -5,6 +5,17 @@
 #include "control/cluster.h"
 
 namespace rondo::control {
+namespace {
+
+// Whom the certificate of a backend is to be for.
+std::string ServerName(const config::UpstreamTls& tls, const config::Backend& backend) {
+  if (!tls.sni.empty()) return tls.sni;
+  if (!backend.host.empty()) return backend.host;
+  const bool unix_path = backend.address.kind == SocketAddress::Kind::kUnix;
+  return unix_path ? "localhost" : backend.address.ip.ToString();
+}
+
+}  // namespace
 
 void Links::Attach(Cluster& cluster, Prober& prober, Discovery* discovery) {
   cluster_ = &cluster;
@@ -12,10 +23,57 @@ void Links::Attach(Cluster& cluster, Prober& prober, Discovery* discovery) {
   discovery_ = discovery;
 }
 
+void Links::AttachTls(rt::Loop& loop, Certificates& certificates, size_t workers) {
+  loop_ = &loop;
+  certificates_ = &certificates;
+  workers_ = workers;
+}
+
+TlsProblems Links::PrepareTls(const TlsWanted& wanted) {
+  if (certificates_ == nullptr) return {};
+  return certificates_->Prepare(wanted, loop_->engine().WallNow());
+}
+
+bool Links::CommitTls() { return certificates_ != nullptr && certificates_->Commit(); }
+
+void Links::DropTls() {
+  if (certificates_ != nullptr) certificates_->Drop();
+}
+
+std::shared_ptr<const tls::ServerSetup> Links::ServerTls(std::string_view listener) const {
+  return certificates_ == nullptr ? nullptr : certificates_->Listener(listener);
+}
+
+std::shared_ptr<const tls::ClientSetup> Links::ClientTls(const config::UpstreamTls& tls) const {
+  return certificates_ == nullptr ? nullptr : certificates_->Upstream(tls);
+}
+
+ProbeWire Links::WireOf(const UpstreamView& upstream, const BackendView& backend) const {
+  ProbeWire wire;
+  switch (upstream.settings.send_proxy) {
+    case config::SendProxy::kOff:
+      break;
+    case config::SendProxy::kV1:
+      wire.proxy = proxyproto::Version::kV1;
+      break;
+    case config::SendProxy::kV2:
+      wire.proxy = proxyproto::Version::kV2;
+      break;
+  }
+  if (!upstream.settings.tls) return wire;
+  wire.tls = ClientTls(*upstream.settings.tls);
+  if (wire.tls == nullptr) return wire;
+  // Behind the workers' contexts is this thread's.
+  wire.context = &wire.tls->ForWorker(workers_);
+  wire.server_name = ServerName(*upstream.settings.tls, backend.settings);
+  return wire;
+}
+
 void Links::Watch(const UpstreamView& upstream, const BackendView& backend) {
   ProbeTarget target;
   target.serial = backend.serial();
   target.address = backend.settings.address;
+  target.wire = WireOf(upstream, backend);
   if (const auto& check = upstream.settings.health_check) {
     if (check_ == nullptr || *check_ != *check)
       check_ = std::make_shared<const config::HealthCheck>(*check);

@@ -8,9 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include "control/certificates.h"
 #include "control/cluster_links.h"
 #include "control/discovery.h"
 #include "control/prober.h"
+#include "rondo/rt/loop.h"
 
 namespace rondo::control {
 
@@ -21,6 +23,8 @@ class Links : public ClusterLinks, public ProbeListener, public DiscoveryListene
   Links() = default;
   // Before the cluster's Start. All outlive the links' use; `discovery` null: sources never answer.
   void Attach(Cluster& cluster, Prober& prober, Discovery* discovery);
+  // Also before the start; without it nobody speaks TLS. `workers` as the certificates have it.
+  void AttachTls(rt::Loop& loop, Certificates& certificates, size_t workers);
 
   void Watch(const UpstreamView& upstream, const BackendView& backend) override;
   void Pause(uint64_t serial) override { prober_->Pause(serial); }
@@ -28,6 +32,11 @@ class Links : public ClusterLinks, public ProbeListener, public DiscoveryListene
   void Unwatch(uint64_t serial) override { prober_->Remove(serial); }
   void CheckNow(uint64_t serial) override { prober_->CheckNow(serial); }
   void WarmUp(const UpstreamView& upstream, const BackendView& backend) override;
+  TlsProblems PrepareTls(const TlsWanted& wanted) override;
+  bool CommitTls() override;
+  void DropTls() override;
+  std::shared_ptr<const tls::ServerSetup> ServerTls(std::string_view listener) const override;
+  std::shared_ptr<const tls::ClientSetup> ClientTls(const config::UpstreamTls& tls) const override;
   void SetSources(const std::vector<const config::Upstream*>& upstreams) override;
   void ResolveNow(const std::string& upstream) override;
   const std::vector<config::Backend>* Known(std::string_view upstream,
@@ -45,6 +54,11 @@ class Links : public ClusterLinks, public ProbeListener, public DiscoveryListene
                           const std::string& text) override;
 
  private:
+  ProbeWire WireOf(const UpstreamView& upstream, const BackendView& backend) const;
+
+  rt::Loop* loop_ = nullptr;
+  Certificates* certificates_ = nullptr;  // null: all is plain
+  size_t workers_ = 0;
   Cluster* cluster_ = nullptr;
   Prober* prober_ = nullptr;
   Discovery* discovery_ = nullptr;

@@ -163,24 +163,44 @@ std::shared_ptr<const upstream::Snapshot> Members::BuildSnapshot() {
   upstream::SnapshotParts parts;
   parts.revision = revision_;
   parts.config = config_;
+  for (const config::Listener& listener : config_->listeners) {
+    if (!listener.tls) continue;
+    if (auto tls = parts_.links.ServerTls(listener.name))
+      parts.listener_tls.emplace_back(listener.name, std::move(tls));
+  }
   for (auto& upstream : upstreams_) {
-    if (upstream->list_moved || upstream->published == nullptr) {
-      upstream->list_moved = false;
-      config::Upstream settings = upstream->bare;
-      std::vector<std::shared_ptr<upstream::BackendShared>> backends;
-      for (const auto& backend : upstream->backends) {
-        if (backend->drain_step == DrainStep::kLeaving) continue;
-        settings.backends.push_back(backend->settings);
-        backends.push_back(backend->shared);
-      }
-      upstream->published = upstream::ReuseOrMake(upstream->published, settings, upstream->shared,
-                                                  std::move(backends));
+    std::shared_ptr<const tls::ClientSetup> tls = TlsOf(*upstream);
+    const bool is_new = upstream->published == nullptr;
+    const bool tls_moved = !is_new && upstream->published->tls != tls;
+    if (upstream->list_moved || is_new || tls_moved) Republish(*upstream, std::move(tls));
+    // Checks go the new way too.
+    for (const auto& backend : upstream->backends) {
+      if (tls_moved && backend->drain_step != DrainStep::kLeaving) Watch(*upstream, *backend);
     }
     parts.upstreams.push_back(upstream->published);
   }
   config_moved_ = false;
   return std::make_shared<const upstream::Snapshot>(std::move(parts),
                                                     parts_.publisher.current().get());
+}
+
+// One that leaves keeps what it has: nobody wants it any more, but for requests that go on.
+std::shared_ptr<const tls::ClientSetup> Members::TlsOf(const Upstream& upstream) const {
+  if (upstream.removing && upstream.published != nullptr) return upstream.published->tls;
+  return upstream.bare.tls ? parts_.links.ClientTls(*upstream.bare.tls) : nullptr;
+}
+
+void Members::Republish(Upstream& upstream, std::shared_ptr<const tls::ClientSetup> tls) {
+  upstream.list_moved = false;
+  config::Upstream settings = upstream.bare;
+  std::vector<std::shared_ptr<upstream::BackendShared>> backends;
+  for (const auto& backend : upstream.backends) {
+    if (backend->drain_step == DrainStep::kLeaving) continue;
+    settings.backends.push_back(backend->settings);
+    backends.push_back(backend->shared);
+  }
+  upstream.published = upstream::ReuseOrMake(upstream.published, settings, upstream.shared,
+                                             std::move(backends), std::move(tls));
 }
 
 Members::Upstream& Members::FindOrMake(const std::string& name) {

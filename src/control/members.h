@@ -63,6 +63,8 @@ class Members {
   void SetUp(uint64_t serial, health::Actor actor);
   // A drain that goes on gets another end.
   void SetDrainEnd(uint64_t serial, Instant until);
+  // Setups of TLS are other ones.
+  void TlsMoved() { config_moved_ = true; }
   // Tells workers of states, publishes where a list or the configuration moved or a drain began,
   // wakes who waits.
   void Commit();
@@ -97,6 +99,8 @@ class Members {
   void NameThem(Upstream& upstream);
   void Watch(const Upstream& upstream, const BackendView& backend);
   std::shared_ptr<const upstream::Snapshot> BuildSnapshot();
+  std::shared_ptr<const tls::ClientSetup> TlsOf(const Upstream& upstream) const;
+  void Republish(Upstream& upstream, std::shared_ptr<const tls::ClientSetup> tls);
 
   // members_life.cc: states and drains
   void Hold(Upstream& upstream, BackendView& backend, control::Hold hold, health::Actor actor);
