@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <utility>
+
+#include "io/secured.h"
+#include "rondo/base/check.h"
+
+namespace rondo::io {
+namespace {
+
+constexpr size_t kPendingMax = 512;  // of the protocol's own bytes in one send
+
+bool IsSend(const Op& op) { return op.kind == Op::Kind::kSend || op.kind == Op::Kind::kSendVector; }
+
+}  // namespace
+
+// At the head of its own block of memory.
+struct SecureEngine::Secured::Outgoing : Op {
+  explicit Outgoing(Secured& of) : Op(&OnSent), owner(of) {}
+  char* bytes() { return reinterpret_cast<char*>(this + 1); }
+  Secured& owner;
+  uint32_t allocated = 0;
+  uint32_t filled = 0;
+  uint32_t sent = 0;
+};
+
+void SecureEngine::Secured::SubmitSend(Op& op) {
+  RONDO_CHECK(sender_ == nullptr);
+  op.state = State::kInFlight;
+  sender_ = &op;
+  taken_ = 0;
+  if (send_error_ != 0) return PostSender(IsSend(op) ? send_error_ : 0);
+  Flush();
+}
+
+void SecureEngine::Secured::CancelSend(Op& op) {
+  if (taken_ > 0) return PostSender(static_cast<int32_t>(taken_));
+  if (outgoing_ != nullptr && outgoing_->kind == Kind::kWaitWritable) {
+    op.state = State::kCancelling;
+    return engine_.below_.Cancel(*outgoing_);
+  }
+  PostSender(-ECANCELED);
+}
+
+void SecureEngine::Secured::Pump() {
+  const size_t pending = channel_->pending();
+  if (pending == 0 && said_close_) {
+    if (std::exchange(shut_wanted_, false)) engine_.below_.Shutdown(fd, ShutdownHow::kWrite);
+    if (sender_ != nullptr) PostSender(IsSend(*sender_) ? -EPIPE : 0);
+    return;
+  }
+  if (pending == 0 && sender_ == nullptr) return;
+  Used();
+  if (pending == 0 && !IsSend(*sender_)) {
+    Outgoing& wait = NewOutgoing(0);
+    wait.kind = Kind::kWaitWritable;
+    return engine_.below_.Submit(wait);
+  }
+  size_t plain = 0;
+  if (sender_ != nullptr && IsSend(*sender_) && !said_close_ && pending <= kPendingMax) {
+    if (sender_->kind == Kind::kSend) {
+      plain = sender_->size;
+    } else {
+      for (size_t i = 0; i < sender_->size; ++i) plain += sender_->vector[i].iov_len;
+    }
+    plain = std::min(plain, kSendMax);
+  }
+  size_t bytes = std::min(pending, kPendingMax);
+  for (size_t left = plain; left > 0;) {
+    const size_t record = std::min(left, tls::kRecordPlainMax);
+    bytes += channel_->SealedSize(record);
+    left -= record;
+  }
+  Outgoing& outgoing = NewOutgoing(bytes);
+  if (pending > 0) {
+    outgoing.filled = static_cast<uint32_t>(
+        channel_->TakePending(std::span<char>(outgoing.bytes(), std::min(pending, kPendingMax))));
+  }
+  if (plain > 0) Seal(outgoing, plain);
+  if (outgoing.filled == 0) {  // the channel has failed
+    FreeOutgoing();
+    send_error_ = -EPIPE;
+    if (sender_ != nullptr) PostSender(IsSend(*sender_) ? -EPIPE : 0);
+    return;
+  }
+  outgoing.kind = Kind::kSend;
+  outgoing.data = outgoing.bytes();
+  outgoing.size = outgoing.filled;
+  engine_.below_.Submit(outgoing);
+}
+
+// Seals the first `plain` bytes of the send.
+void SecureEngine::Secured::Seal(Outgoing& outgoing, size_t plain) {
+  const iovec whole{sender_->data, sender_->size};
+  const bool single = sender_->kind == Kind::kSend;
+  const std::span<const iovec> parts = single
+                                           ? std::span<const iovec>(&whole, 1)
+                                           : std::span<const iovec>(sender_->vector, sender_->size);
+  while (taken_ < plain) {
+    const size_t record = std::min(plain - taken_, tls::kRecordPlainMax);
+    const size_t sealed = channel_->Seal(parts, taken_, record, outgoing.bytes() + outgoing.filled);
+    if (sealed == 0) return;
+    outgoing.filled += static_cast<uint32_t>(sealed);
+    taken_ += static_cast<uint32_t>(record);
+  }
+}
+
+void SecureEngine::Secured::OnSent(Op& op) {
+  auto& outgoing = static_cast<Outgoing&>(op);
+  outgoing.owner.Sent(outgoing);
+}
+
+void SecureEngine::Secured::Sent(Outgoing& outgoing) {
+  const int32_t outcome = outgoing.result;
+  const bool waited = outgoing.kind == Kind::kWaitWritable;
+  if (outcome > 0) {
+    outgoing.sent += static_cast<uint32_t>(outcome);
+    if (outgoing.sent < outgoing.filled && send_error_ == 0) {
+      outgoing.data = outgoing.bytes() + outgoing.sent;
+      outgoing.size = outgoing.filled - outgoing.sent;
+      return engine_.below_.Submit(outgoing);
+    }
+  }
+  FreeOutgoing();
+  Op* done = nullptr;
+  int32_t done_outcome = outcome;
+  if (waited) {
+    done = std::exchange(sender_, nullptr);
+  } else if (outcome <= 0) {
+    // Half a record may be out: nothing that is sent after it would be understood.
+    send_error_ = outcome == 0 || outcome == -ECANCELED ? -EPIPE : outcome;
+    done = std::exchange(sender_, nullptr);
+    done_outcome = done != nullptr && !IsSend(*done) ? 0 : send_error_;
+    if (send_error_ == -ECONNRESET) send_error_ = -EPIPE;  // said once, as a kernel does
+  } else if (taken_ > 0) {
+    done = std::exchange(sender_, nullptr);
+    done_outcome = static_cast<int32_t>(taken_);
+  }
+  taken_ = 0;
+  if (send_error_ == 0) Pump();
+  if (closed_ && outgoing_ == nullptr) return Destroy();
+  if (done != nullptr) DeliverTo(*done, done_outcome);
+}
+
+void SecureEngine::Secured::Cut() {
+  if (send_error_ == 0) send_error_ = -EPIPE;
+  engine_.below_.Cancel(*outgoing_);
+}
+
+void SecureEngine::Secured::PostSender(int32_t outcome) {
+  Op& op = *std::exchange(sender_, nullptr);
+  op.state = State::kIdle;
+  taken_ = 0;
+  engine_.below_.Post(op, outcome);
+}
+
+SecureEngine::Secured::Outgoing& SecureEngine::Secured::NewOutgoing(size_t bytes) {
+  const size_t all = sizeof(Outgoing) + bytes;
+  const bool is_long = all > Freelist::kBlockMax;
+  RONDO_CHECK(all <= kLongBytes);
+  void* memory = is_long ? engine_.TakeLong() : engine_.frames_.Allocate(all);
+  outgoing_ = new (memory) Outgoing(*this);
+  outgoing_->allocated = static_cast<uint32_t>(all);
+  outgoing_->fd = fd;
+  return *outgoing_;
+}
+
+void SecureEngine::Secured::FreeOutgoing() {
+  const size_t all = outgoing_->allocated;
+  outgoing_->~Outgoing();
+  if (all > Freelist::kBlockMax) {
+    engine_.ReturnLong(reinterpret_cast<char*>(outgoing_));
+  } else {
+    engine_.frames_.Free(outgoing_, all);
+  }
+  outgoing_ = nullptr;
+}
+
+}  // namespace rondo::io
