@@ -38,20 +38,25 @@ class Channel {
   // Opens the whole records at the front of `in`, as many as have room in `out`. `in` is scratch
   // afterwards, as far as it was consumed. `out` either begins where `in` begins (in place) or does
   // not overlap it; with room for kRecordPlainMax bytes at least one record is opened. Records
-  // without application data are dealt with here and produce nothing. kClosed and kFailed stay.
+  // without application data are dealt with here and produce nothing. kClosed and kFailed stay, and
+  // what came behind that end counts as consumed; bytes produced in the same call are good.
   virtual Opened Open(std::span<char> in, std::span<char> out) = 0;
-  // How many bytes the record has that begins with `partial` (kRecordHeader where that is not yet
-  // known).
+  // How many bytes the record has that begins with `partial`, at most kRecordMax. kRecordHeader
+  // where that is not yet known; also where the header is one that cannot be, which Open refuses
+  // without more of it.
   virtual size_t RecordSize(std::span<const char> partial) const = 0;
 
   // Seals `bytes` plain bytes (1 to kRecordPlainMax), gathered from `parts` from `skip` bytes on,
-  // as one record to `out`, which has room for SealedSize(bytes) and overlaps none of them. The
-  // record's length; 0: the channel has failed and nothing more can be sent.
+  // as one record (or more, where the peer asked for small ones) to `out`, which overlaps none of
+  // them and has room for what SealedSize(bytes) says now. What is pending goes in front of it. How
+  // many bytes were written, at most SealedSize; 0: the channel has failed or was closed, and
+  // nothing more can be sealed (an alert may be pending).
   virtual size_t Seal(std::span<const iovec> parts, size_t skip, size_t bytes, char* out) = 0;
   virtual size_t SealedSize(size_t bytes) const = 0;
 
   // What the protocol itself has to say (an alert, the answer to a key update): sealed records, to
-  // be sent before anything that is sealed later. How many bytes wait (mostly 0), and taking them.
+  // be sent before anything that is sealed later (Seal does so by itself). How many bytes wait
+  // (mostly 0; seldom more than a hundred), and taking them.
   virtual size_t pending() const = 0;
   virtual size_t TakePending(std::span<char> out) = 0;  // how many were written
 
