@@ -1,4 +1,4 @@
-#include "aead.h"
+#include "tls/aead.h"
 
 #include <openssl/evp.h>
 

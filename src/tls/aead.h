@@ -9,7 +9,7 @@
 #include <span>
 #include <utility>
 
-#include "secrets.h"
+#include "tls/secrets.h"
 
 namespace rondo::tls {
 

@@ -7,12 +7,12 @@
 #include <string>
 #include <utility>
 
-#include "contexts.h"
-#include "handshake_reason.h"
-#include "openssl_channel.h"
 #include "rondo/base/check.h"
-#include "takeover.h"
-#include "wire_bytes.h"
+#include "tls/contexts.h"
+#include "tls/handshake_reason.h"
+#include "tls/openssl_channel.h"
+#include "tls/takeover.h"
+#include "tls/wire_bytes.h"
 
 namespace rondo::tls {
 namespace {

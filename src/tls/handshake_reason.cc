@@ -1,4 +1,4 @@
-#include "handshake_reason.h"
+#include "tls/handshake_reason.h"
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>

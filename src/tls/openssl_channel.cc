@@ -1,4 +1,4 @@
-#include "openssl_channel.h"
+#include "tls/openssl_channel.h"
 
 #include <openssl/err.h>
 
@@ -6,8 +6,8 @@
 #include <cstring>
 #include <utility>
 
-#include "record_channel.h"
 #include "rondo/base/check.h"
+#include "tls/record_channel.h"
 
 namespace rondo::tls {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <memory>
 
-#include "contexts.h"
 #include "rondo/tls/channel.h"
-#include "wire_bytes.h"
+#include "tls/contexts.h"
+#include "tls/wire_bytes.h"
 
 namespace rondo::tls {
 

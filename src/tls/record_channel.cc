@@ -1,4 +1,4 @@
-#include "record_channel.h"
+#include "tls/record_channel.h"
 
 #include <algorithm>
 #include <cstring>
@@ -9,6 +9,7 @@ namespace rondo::tls {
 namespace {
 
 constexpr uint8_t kHandshakeKeyUpdate = 24;
+constexpr uint64_t kAskedAhead = 4096;  // records
 constexpr uint8_t kLevelWarning = 1;
 constexpr uint8_t kLevelFatal = 2;
 
@@ -237,7 +238,9 @@ void RecordChannel::Fail(Alert alert) {
 
 size_t RecordChannel::SealedSize(size_t bytes) const {
   const size_t records = (bytes + plain_max_ - 1) / plain_max_;
-  const size_t key_update = KeyUpdateDue() ? overhead() + message_.size() : 0;
+  // Those who ask for several seals before the first of them find room as well.
+  const bool near = tls13() && write_.sequence + kAskedAhead >= records_per_key_;
+  const size_t key_update = near ? overhead() + message_.size() : 0;
   return pending_.size() + key_update + bytes + records * overhead();
 }
 

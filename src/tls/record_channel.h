@@ -11,9 +11,9 @@
 #include <span>
 #include <string>
 
-#include "aead.h"
 #include "rondo/tls/channel.h"
-#include "secrets.h"
+#include "tls/aead.h"
+#include "tls/secrets.h"
 
 namespace rondo::tls {
 

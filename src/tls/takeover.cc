@@ -1,4 +1,4 @@
-#include "takeover.h"
+#include "tls/takeover.h"
 
 #include <openssl/crypto.h>
 #include <openssl/objects.h>
@@ -7,8 +7,8 @@
 #include <optional>
 #include <string_view>
 
-#include "contexts.h"
-#include "record_channel.h"
+#include "tls/contexts.h"
+#include "tls/record_channel.h"
 
 namespace rondo::tls {
 namespace {

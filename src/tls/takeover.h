@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "rondo/tls/channel.h"
-#include "secrets.h"
+#include "tls/secrets.h"
 
 namespace rondo::tls {
 

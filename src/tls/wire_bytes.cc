@@ -1,4 +1,4 @@
-#include "wire_bytes.h"
+#include "tls/wire_bytes.h"
 
 #include <openssl/bio.h>
 
