@@ -136,6 +136,13 @@ std::string WithText(std::string_view section, std::string_view text) {
   const std::string_view parent = section.substr(section.rfind('.') + 1);
   if (section == "listeners.*") {
     if (!text.empty()) listener += Cat(", ", text);
+  } else if (section == "listeners.*.tls") {
+    listener += Cat(", tls: {certificates: [{cert: c, key: k}], client_ca: ca, ", text, "}");
+  } else if (section.starts_with("listeners.*.") && section.ends_with(parent) &&
+             section.find("[]") == std::string_view::npos) {
+    listener += Cat(", ", parent, ": {", text, "}");
+  } else if (section == "listeners.*.routes[].rate_limit") {
+    route += Cat(", rate_limit: {rate: 1/s, ", text, "}");
   } else if (section == "listeners.*.routes[]") {
     route = Cat("upstreams: {api: 1}, ", text);
   } else if (section == "listeners.*.routes[].respond") {
@@ -200,13 +207,37 @@ TEST(ConfigFiles, HaveOneWithEveryKey) {
   const LoadResult result = LoadFile(path.string());
   ASSERT_TRUE(result.config.has_value());
   const Config& config = *result.config;
-  EXPECT_EQ(config.process,
-            (Process{.pid_file = "/run/rondo.pid", .state_file = "/var/lib/rondo/state.json"}));
-  EXPECT_EQ(config.admin, Admin());
+  EXPECT_EQ(config.process, (Process{.pid_file = "/run/rondo.pid",
+                                     .user = "rondo",
+                                     .state_file = "/var/lib/rondo/state.json"}));
+  Admin admin;
+  const std::string certs = (ProjectRoot() / "conf" / "certs").string();
+  admin.tls = AdminTls{.cert = certs + "/admin.pem",
+                       .key = certs + "/admin.key",
+                       .client_ca = certs + "/operators.pem"};
+  EXPECT_EQ(config.admin, admin);
   EXPECT_EQ(config.resolver, Resolver());
   EXPECT_EQ(config.logging, Logging());
   EXPECT_EQ(config.timeouts, Timeouts());
   EXPECT_EQ(config.limits, Limits());
+  const Listener& web = config.listeners.at(0);
+  const ListenerTls tls{
+      .certificates = {{.cert = certs + "/web.pem",
+                        .key = certs + "/web.key",
+                        .ocsp = certs + "/web.ocsp"},
+                       {.cert = certs + "/wildcard.pem", .key = certs + "/wildcard.key"}},
+      .hsts = std::chrono::hours(365 * 24),
+      .client_auth = ClientAuth::kRequired,
+      .client_ca = certs + "/clients.pem",
+      .crl = certs + "/clients.crl",
+      .client_headers = true,
+      .ticket_keys = certs + "/tickets.key"};
+  EXPECT_EQ(web.tls, tls);
+  EXPECT_EQ(web.routes.at(0).rate_limit, (RateLimit{.requests = 100, .burst = 100}));
+  EXPECT_EQ(config.upstreams.at(0).tls, (UpstreamTls{.ca = certs + "/backends.pem",
+                                                     .cert = certs + "/rondo.pem",
+                                                     .key = certs + "/rondo.key",
+                                                     .sni = "api.internal"}));
   EXPECT_EQ(config.upstreams.at(0).keepalive, Keepalive());
   EXPECT_EQ(config.upstreams.at(0).queue, Queue());
   EXPECT_EQ(config.upstreams.at(0).passive_health, PassiveHealth());

@@ -99,12 +99,22 @@ class Drawer {
     if (Coin()) process.lame_duck = Millis(0, 5000);
     if (Coin()) process.shutdown_grace = Seconds(0, 90);
     if (Coin()) process.pid_file = "/run/a b: #.pid";
+    if (Coin()) process.user = Coin() ? "1000:null" : "rondo";
     if (Coin()) process.state_file = "/var/$x/state.json";
     if (Coin()) config.logging.level = static_cast<LogLevel>(Below(4));
     if (Coin()) config.logging.access.path = Coin() ? "off" : "/log/\xc3\xa9";
     if (Coin()) config.logging.access.format = AccessLog::kCombined;
     if (Coin()) config.admin->listen = *SocketAddress::Parse(Coin() ? "[::1]:99" : "unix:/a b");
     if (Coin()) config.admin->token = Coin() ? "$$tok\"en{" : "x";
+    if (Coin()) {
+      AdminTls& tls = config.admin->tls.emplace();
+      tls.cert = "/a b.pem";
+      tls.key = "/$key";
+      if (Coin()) tls.client_ca = "/null";
+    }
+    if (config.admin->tls && !config.admin->tls->client_ca.empty() && Coin()) {
+      config.admin->listen = *SocketAddress::Parse("10.0.0.1:9900");
+    }
     if (Below(4) == 0) config.admin.reset();
     Resolver& resolver = config.resolver;
     if (Coin()) resolver.servers.push_back(*SocketAddress::Parse("[fd00::2]:53"));
@@ -118,6 +128,68 @@ class Drawer {
     if (Coin()) config.limits.header_count = From(1, 10000);
     if (Coin()) config.limits.body_bytes = uint64_t{From(0, 3000)} << From(0, 38);
     if (Coin()) config.limits.connections = From(0, 10'000'000);
+    if (Coin()) config.limits.handshakes = From(0, 10'000'000);
+    if (Coin()) config.timeouts.handshake = Millis(1, 100'000);
+  }
+
+  void DrawTls(ListenerTls& tls) {
+    const size_t certificates = 1 + Below(3);
+    for (size_t i = 0; i < certificates; ++i) {
+      CertificateFiles& files = tls.certificates.emplace_back();
+      files.cert = "/" + Name("cert", i) + OddText();
+      files.key = "/$" + Name("key", i);
+      if (Coin()) files.ocsp = "/a b.ocsp";
+    }
+    tls.tls13_only = Coin();
+    if (Coin()) tls.alpn.clear();
+    if (Coin()) tls.hsts = Seconds(0, 1'000'000);
+    if (Coin()) tls.ticket_keys = "/: tickets";
+    if (Coin()) return;
+    tls.client_ca = "/ca\n.pem";
+    tls.client_auth = Coin() ? ClientAuth::kOptional : ClientAuth::kRequired;
+    tls.client_headers = Coin();
+    if (Coin()) tls.crl = "/crl";
+  }
+
+  void DrawTls(UpstreamTls& tls) {
+    tls.verify = Coin();
+    if (tls.verify && Coin()) tls.ca = "/~";
+    if (Coin()) tls.sni = "api.internal";
+    if (Coin()) return;
+    tls.cert = "/c: ert";
+    tls.key = "/key #";
+  }
+
+  void DrawNetworks(std::vector<Network>& networks) {
+    for (const char* text : {"10.0.0.0/8", "::1", "2001:db8::/32", "0.0.0.0/0", "192.0.2.1"}) {
+      if (Below(3) == 0) networks.push_back(*Network::Parse(text));
+    }
+  }
+
+  void DrawProtection(Listener& listener) {
+    const bool has_unix = listener.listen.size() == 2;
+    if (!has_unix && Coin()) listener.listen = {*SocketAddress::Parse("unix:@" + listener.name)};
+    const bool is_unix = listener.listen.front().kind == SocketAddress::Kind::kUnix;
+    if (is_unix || !listener.trusted_proxies.empty()) listener.proxy_protocol = Coin();
+    if (Coin()) DrawTls(listener.tls.emplace());
+    DrawNetworks(listener.allow);
+    DrawNetworks(listener.deny);
+    if (Coin()) listener.connections_total = From(0, 10'000'000);
+    if (Coin()) listener.connections_per_address = From(0, 10'000'000);
+    if (Coin()) listener.min_rate_request = From(0, 1 << 30);
+    if (Coin()) listener.min_rate_response = From(0, 1 << 30);
+  }
+
+  RateLimit DrawRateLimit() {
+    RateLimit limit;
+    limit.requests = From(1, 1'000'000);
+    if (Coin()) limit.requests = From(1, 100);
+    limit.per = std::array<Duration, 3>{1s, 1min, 1h}[Below(3)];
+    limit.burst = From(1, 1'000'000);
+    if (Coin()) limit.burst = From(1, 10);
+    if (Coin()) limit.key = {.source = HashKey::Source::kHeader, .name = "X-Key"};
+    limit.dry_run = Coin();
+    return limit;
   }
 
   HealthCheck DrawCheck() {
@@ -227,6 +299,8 @@ class Drawer {
     if (Coin()) retries.body_buffer = From(0, 16 << 20);
     if (Coin()) upstream.timeouts.connect = Millis(1, 99'999);
     if (Coin()) upstream.timeouts.tunnel = Seconds(1, 999'999);
+    if (Coin()) upstream.send_proxy = Coin() ? SendProxy::kV1 : SendProxy::kV2;
+    if (Coin()) DrawTls(upstream.tls.emplace());
     return upstream;
   }
 
@@ -271,13 +345,19 @@ class Drawer {
     if (kind == 0) {
       route.respond = {.status = static_cast<int>(From(400, 599)), .body = OddText()};
     } else if (kind == 1) {
-      route.redirect = {.status = Coin() ? 301 : 302, .to = "https://example.com/?a=$b&c=[d]"};
+      static constexpr std::array kTargets = {"https://example.com/?a=$b&c=[d]",
+                                              "https://{host}:8443{uri}", "/new{uri}"};
+      route.redirect = {.status = Coin() ? 301 : 302, .to = kTargets[Below(kTargets.size())]};
     } else {
       DrawForwarding(config, route);
     }
     if (Coin()) route.response_headers.set = Pairs();
     if (Coin()) route.response_headers.remove = {"X-Gone"};
     if (Coin()) route.body_bytes = From(0, 5000);
+    if (Coin()) route.uri_bytes = From(0, 1 << 20);
+    if (Coin()) route.rate_limit = DrawRateLimit();
+    DrawNetworks(route.allow);
+    DrawNetworks(route.deny);
     return route;
   }
 
@@ -289,6 +369,7 @@ class Drawer {
     if (Coin()) listener.listen.push_back(*SocketAddress::Parse("unix:/run/l" + port));
     if (Coin()) listener.trusted_proxies = {*Network::Parse("10.0.0.0/8"), *Network::Parse("::1")};
     if (Coin()) listener.via = "edge";
+    DrawProtection(listener);
     const size_t routes = 1 + Below(4);
     for (size_t k = 0; k < routes; ++k) listener.routes.push_back(DrawRoute(config));
     return listener;

@@ -90,15 +90,16 @@ TEST(WriteYaml, ShowsSecretsOnlyWhereItIsAskedTo) {
 TEST(WriteJson, HasEveryKey) {
   Upstream upstream;
   upstream.name = "api";
-  EXPECT_EQ(WriteUpstreamJson(upstream),
-            R"({"balance":"round_robin","sticky":null,"backends":[],"health_check":null,)"
-            R"("passive_health":{"max_fails":3,"fail_timeout":"30s"},"warm_up":null,)"
-            R"("slow_start":"0s","panic_threshold":"0%","drain_timeout":"30s",)"
-            R"("keepalive":{"idle":64,"idle_timeout":"4s","max_requests":0,"max_age":"0s"},)"
-            R"("queue":{"size":1024,"timeout":"5s"},"retries":{"attempts":2,)"
-            R"("on":["connect","reset_before_response"],"budget":"20%","body_buffer":"64KiB"},)"
-            R"("protocol":"http1","timeouts":{"connect":"3s","response":"1m","idle":"1m",)"
-            R"("tunnel":"1h"}})");
+  EXPECT_EQ(
+      WriteUpstreamJson(upstream),
+      R"({"balance":"round_robin","sticky":null,"backends":[],"health_check":null,)"
+      R"("passive_health":{"max_fails":3,"fail_timeout":"30s"},"warm_up":null,)"
+      R"("slow_start":"0s","panic_threshold":"0%","drain_timeout":"30s",)"
+      R"("keepalive":{"idle":64,"idle_timeout":"4s","max_requests":0,"max_age":"0s"},)"
+      R"("queue":{"size":1024,"timeout":"5s"},"retries":{"attempts":2,)"
+      R"("on":["connect","reset_before_response"],"budget":"20%","body_buffer":"64KiB"},)"
+      R"("protocol":"http1","send_proxy":"off","tls":null,"timeouts":{"connect":"3s","response":"1m","idle":"1m",)"
+      R"("tunnel":"1h"}})");
 }
 
 TEST(UnreloadableChanges, AreNamed) {
@@ -109,9 +110,11 @@ TEST(UnreloadableChanges, AreNamed) {
   now.process.shutdown_grace += std::chrono::seconds(1);
   now.upstreams.clear();
   now.resolver.attempts += 1;
+  if (now.admin) now.admin->tls = AdminTls{.cert = "other", .key = "other"};
   EXPECT_THAT(UnreloadableChanges(old, now), IsEmpty());
   now.process.workers += 1;
   now.process.engine = "else";
+  now.process.user += "x";
   now.process.pid_file += "x";
   now.process.state_file += "x";
   now.logging.access.path = "else";
@@ -122,10 +125,10 @@ TEST(UnreloadableChanges, AreNamed) {
   } else {
     now.admin.emplace();
   }
-  EXPECT_THAT(
-      UnreloadableChanges(old, now),
-      ElementsAre("process.workers", "process.engine", "process.pid_file", "process.state_file",
-                  "logging.access.path", "logging.access.format", "admin.listen"));
+  EXPECT_THAT(UnreloadableChanges(old, now),
+              ElementsAre("process.workers", "process.engine", "process.user", "process.pid_file",
+                          "process.state_file", "logging.access.path", "logging.access.format",
+                          "admin.listen"));
 }
 
 TEST(Equality, DoesNotCountThePlaceInTheFile) {
