@@ -83,13 +83,16 @@ bool SameToken(std::string_view given, std::string_view token) {
   return difference == 0;
 }
 
-Access CheckAccess(const AdminAccess& access, const http::RequestHead& head, bool open) {
+Access CheckAccess(const AdminAccess& access, const http::RequestHead& head, bool open,
+                   bool verified) {
   if (!IsOurHost(access.listen, head.host)) return Access::kForeignHost;
   for (const http::Field& field : head.fields) {
     if (field.id == http::FieldId::kOrigin && !IsOurOrigin(field.value, head.host))
       return Access::kForeignOrigin;
   }
-  if (open || access.token.empty()) return Access::kGranted;
+  if (open) return Access::kGranted;
+  if (access.certificate && !verified) return Access::kNoCertificate;
+  if (access.token.empty()) return Access::kGranted;
   if (!head.known.Has(http::FieldId::kAuthorization)) return Access::kNoToken;
   const std::optional<std::string_view> token = BearerToken(head);
   return token && SameToken(*token, access.token) ? Access::kGranted : Access::kWrongToken;

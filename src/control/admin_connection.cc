@@ -8,6 +8,8 @@
 #include "control/events.h"
 #include "rondo/http/field.h"
 #include "rondo/http/local_reply.h"
+#include "rondo/rt/secure.h"
+#include "rondo/tls/handshake.h"
 
 namespace rondo::control {
 namespace {
@@ -40,6 +42,7 @@ AdminReply ReplyTo(const http::Refusal& refusal) {
 
 AdminConnection::AdminConnection(AdminServer& server, int fd)
     : server_(server),
+      tls_(server.tls()),
       fd_(fd),
       receiver_(server.loop().engine(), &OnUnawaited, this),
       sender_(server.loop().engine()),
@@ -51,7 +54,8 @@ AdminConnection::AdminConnection(AdminServer& server, int fd)
 }
 
 rt::Task<> AdminConnection::Run() {
-  Next next = Next::kRequest;
+  const bool secured = co_await Secure();
+  Next next = secured ? Next::kRequest : Next::kClose;
   while (next == Next::kRequest) {
     const bool have_head = co_await ReadHead();
     if (!have_head) break;
@@ -66,7 +70,27 @@ rt::Task<> AdminConnection::Run() {
   co_await Finish();
 }
 
+rt::Task<bool> AdminConnection::Secure() {
+  if (tls_ == nullptr) co_return true;
+  const std::unique_ptr<tls::Handshake> handshake = tls::MakeServerHandshake(tls_->ForWorker(0));
+  deadline_.Set(Now() + AdminServer::kHeadTimeout);
+  const rt::Secured secured =
+      co_await rt::Secure(server_.loop(), fd_, *handshake, {}, true, token_);
+  deadline_.Clear();
+  if (secured.fd < 0) co_return false;
+  verified_ = secured.result.client != nullptr;
+  fd_ = secured.fd;
+  receiver_.Open(fd_);
+  sender_.Open(fd_);
+  co_return true;
+}
+
 rt::Task<> AdminConnection::TurnAway() {
+  if (tls_ != nullptr) {
+    // A handshake would take what there is too little of.
+    co_await Finish();
+    co_return;
+  }
   const AdminReply reply =
       ErrorReply(503, "too_many_connections", "the admin API serves as many as it can; try again");
   co_await SendReply(reply, false);
@@ -109,7 +133,7 @@ rt::Task<bool> AdminConnection::ReadHead() {
 
 rt::Task<AdminConnection::Next> AdminConnection::ServeRequest() {
   const bool open = AdminApi::IsOpen(head_.method, head_.target);
-  const Access access = CheckAccess(server_.access(), head_, open);
+  const Access access = CheckAccess(server_.access(), head_, open, verified_);
   const bool has_body = head_.framing == http::Framing::kChunked || head_.content_length > 0;
   AdminReply reply;
   bool keep = head_.keep_alive;
@@ -304,6 +328,9 @@ AdminReply AdminConnection::RefuseAccess(Access access) const {
                         "Host names neither this machine nor the admin address");
     case Access::kForeignOrigin:
       return ErrorReply(403, "foreign_origin", "a page of another site may not call the admin API");
+    case Access::kNoCertificate:
+      return ErrorReply(403, "certificate_required",
+                        "this call needs a certificate that admin.tls.client_ca has signed");
     case Access::kNoToken:
       return ErrorReply(401, "unauthorised",
                         "this call needs Authorization: Bearer with the admin token");

@@ -2,6 +2,7 @@
 // call waits.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,8 @@ class AdminConnection : public ListHook<> {
   enum class Next : uint8_t { kRequest, kClose };
 
   static void OnUnawaited(rt::Receiver& receiver);
+  // TLS, where the server has it; false where it did not come about.
+  rt::Task<bool> Secure();
   // Fills head_; false where the connection is over.
   rt::Task<bool> ReadHead();
   rt::Task<Next> ServeRequest();
@@ -54,6 +57,8 @@ class AdminConnection : public ListHook<> {
   bool TakeTimeout();
 
   AdminServer& server_;
+  const std::shared_ptr<const tls::ServerSetup> tls_;  // null: plain
+  bool verified_ = false;                              // the client has shown a good certificate
   int fd_;
   rt::Receiver receiver_;
   rt::Sender sender_;

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "control/admin_access.h"
@@ -14,6 +15,7 @@
 #include "rondo/base/intrusive_list.h"
 #include "rondo/rt/loop.h"
 #include "rondo/rt/task.h"
+#include "rondo/tls/server_setup.h"
 
 namespace rondo::control {
 
@@ -45,6 +47,9 @@ class AdminServer {
   void Start(int listen_fd);
   // Who may call from the next request on (a reload changed the token).
   void SetAccess(AdminAccess access) { access_ = std::move(access); }
+  // Connections that come from now on are secured by this one's first context; null: they are
+  // plain.
+  void SetTls(std::shared_ptr<const tls::ServerSetup> setup) { tls_ = std::move(setup); }
   // Stops accepting and ends every connection; waits and event streams too. Tick the loop until
   // finished().
   void Stop();
@@ -55,6 +60,7 @@ class AdminServer {
   Freelist& frames() { return loop_.frames(); }
   AdminApi& api() { return api_; }
   const AdminAccess& access() const { return access_; }
+  const std::shared_ptr<const tls::ServerSetup>& tls() const { return tls_; }
   bool stopping() const { return stopping_; }
 
  private:
@@ -77,6 +83,7 @@ class AdminServer {
   rt::Loop& loop_;
   AdminApi api_;
   AdminAccess access_;
+  std::shared_ptr<const tls::ServerSetup> tls_;
   AcceptOp accept_;
   PauseTimer pause_;
   int listen_fd_ = -1;

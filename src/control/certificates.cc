@@ -123,8 +123,6 @@ bool Certificates::Commit() {
   for (const auto& [name, server] : force_->servers) {
     served_.insert(served_.end(), server.served.begin(), server.served.end());
   }
-  client_keys_ = std::ranges::any_of(force_->clients,
-                                     [](const Client& each) { return !each.tls.key.empty(); });
   const auto same_server = [](const auto& a, const auto& b) {
     return a.first == b.first && a.second.setup == b.second.setup;
   };

@@ -39,8 +39,6 @@ class Certificates {
   // Of all files in force.
   const std::vector<std::string>& paths() const { return paths_; }
   const std::vector<ServedCertificate>& served() const { return served_; }
-  // A private key is in this process.
-  bool has_keys() const { return !served_.empty() || client_keys_; }
 
   // Tickets are sealed with a fresh key from now on, where keys are made in memory.
   void RotateTickets();
@@ -79,7 +77,6 @@ class Certificates {
   std::unique_ptr<Set> prepared_;  // null: nothing is
   std::vector<std::string> paths_;
   std::vector<ServedCertificate> served_;
-  bool client_keys_ = false;
 };
 
 }  // namespace rondo::control

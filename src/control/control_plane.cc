@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "control/json_writer.h"
+#include "control/privileges.h"
+#include "control/read_file.h"
 #include "rondo/base/log.h"
 
 namespace rondo::control {
@@ -49,6 +52,7 @@ ControlPlane::ControlPlane(io::Engine& engine, const config::Config& config,
     : options_(options),
       choice_(choice),
       log_(log),
+      pid_file_(config.process.pid_file),
       loop_(engine),
       events_(loop_.engine()),
       files_(MakeFileSystem()),
@@ -56,6 +60,11 @@ ControlPlane::ControlPlane(io::Engine& engine, const config::Config& config,
       sockets_(workers),
       resolver_(loop_, config.resolver),
       watcher_(loop_),
+      certificates_(&ReadWholeFile, workers),
+      keeper_(loop_, watcher_, certificates_,
+              [this] {
+                if (lifecycle_.step() == Lifecycle::Step::kServing) (void)cluster_.RefreshTls();
+              }),
       discovery_(loop_, resolver_, watcher_, *this, config.resolver),
       prober_(loop_, *this, Seed(), "rondo-health/" + options.version),
       cluster_(loop_, config, OptionsOf(options, workers, bell_), *this, publisher_, store_,
@@ -67,6 +76,7 @@ ControlPlane::ControlPlane(io::Engine& engine, const config::Config& config,
                             choice.reason}) {
   bell_.Attach(&engine);
   Attach(cluster_, prober_, &discovery_);
+  AttachTls(loop_, certificates_, workers);
 }
 
 ControlPlane::~ControlPlane() { bell_.Attach(nullptr); }
@@ -74,13 +84,48 @@ ControlPlane::~ControlPlane() { bell_.Attach(nullptr); }
 absl::Status ControlPlane::Start() {
   if (absl::Status started = signals_.Start(); !started.ok()) return started;
   const auto snapshot = cluster_.Start();
-  if (!snapshot.ok()) {
-    return absl::Status(snapshot.status().code(), "cannot use process.state_file: " +
-                                                      std::string(snapshot.status().message()));
-  }
+  if (!snapshot.ok()) return snapshot.status();
   if (absl::Status prepared = sockets_.Prepare(cluster_.base()); !prepared.ok()) return prepared;
   if (absl::Status admin = StartAdmin(); !admin.ok()) return admin;
-  return StartWorkers();
+  if (absl::Status become = BecomeUser(); !become.ok()) return become;
+  if (log_ != nullptr) {
+    if (absl::Status started = log_->Start(); !started.ok()) return started;
+  }
+  if (absl::Status started = StartWorkers(); !started.ok()) return started;
+  keeper_.Start();
+  pid_file_.Write();
+  return absl::OkStatus();
+}
+
+absl::Status ControlPlane::BecomeUser() {
+  const config::Process& process = cluster_.base().process;
+  if (process.user.empty()) return absl::OkStatus();
+  const absl::StatusOr<Account> account = FindAccount(process.user);
+  if (!account.ok()) return account.status();
+  pid_file_.Open();
+  if (absl::Status become = BecomeAccount(*account); !become.ok()) return become;
+  LogInfo("going on as user " + account->user);
+  const auto may_not = [&](const std::string& what, int error) {
+    return "process.user: " + account->user + " may not " + what + ": " + std::strerror(error);
+  };
+  const int replace = process.state_file.empty() ? 0 : MayReplace(process.state_file);
+  if (replace != 0) {
+    return absl::PermissionDeniedError(
+        may_not("write beside process.state_file " + process.state_file, replace));
+  }
+  std::vector<std::string> read_again = certificates_.paths();
+  if (!options_.config_path.empty()) read_again.push_back(options_.config_path);
+  for (const std::string& path : read_again) {
+    if (const int error = MayRead(path); error != 0)
+      LogWarn(may_not("read " + path + ", so reloads will be refused", error));
+  }
+  // What root may, somebody else may not everywhere: an engine among it.
+  const absl::StatusOr<io::EngineChoice> choice = io::ChooseEngine(process.engine);
+  if (!choice.ok()) return choice.status();
+  if (choice->kind != choice_.kind) LogInfo("as that user: " + choice->reason);
+  choice_ = *choice;
+  numbers_.SetEngine(std::string(EngineName(choice_.kind)), choice_.reason);
+  return absl::OkStatus();
 }
 
 absl::Status ControlPlane::StartWorkers() {
@@ -109,7 +154,8 @@ absl::Status ControlPlane::StartWorkers() {
 }
 
 AdminAccess ControlPlane::AccessOf(const config::Config& config) const {
-  return AdminAccess{config.admin->listen, config.admin->token};
+  const config::Admin& admin = *config.admin;
+  return AdminAccess{admin.listen, admin.token, admin.tls && !admin.tls->client_ca.empty()};
 }
 
 absl::Status ControlPlane::StartAdmin() {
@@ -124,6 +170,7 @@ absl::Status ControlPlane::StartAdmin() {
   }
   const AdminContext context{cluster_, events_, numbers_, options_.config_path};
   admin_ = std::make_unique<AdminServer>(loop_, context, AccessOf(config));
+  admin_->SetTls(certificates_.Admin());
   admin_->Start(*fd);
   const SocketAddress& listen = config.admin->listen;
   const bool unix_path = listen.kind == SocketAddress::Kind::kUnix;
@@ -146,17 +193,19 @@ void ControlPlane::Tick(Instant latest) {
 
 void ControlPlane::Shutdown() {
   if (!workers_.finished()) workers_.Cancel();
+  pid_file_.Remove();
   sockets_.CloseAll();
   if (admin_ != nullptr) admin_->Stop();
   signals_.Stop();
   prober_.Stop();
+  keeper_.Stop();
   discovery_.Stop();
   watcher_.Stop();
   resolver_.Stop();
   const auto stopped = [this] {
     return workers_.finished() && signals_.stopped() && prober_.stopped() && discovery_.stopped() &&
-           watcher_.stopped() && resolver_.stopped() &&
-           (admin_ == nullptr || admin_->finished()) && !loop_.secure().busy();
+           watcher_.stopped() && resolver_.stopped() && (admin_ == nullptr || admin_->finished()) &&
+           !loop_.secure().busy();
   };
   const Instant until = loop_.Now() + Lifecycle::kCutPatience;
   while (!stopped() && loop_.Now() < until) loop_.Tick(until);
@@ -190,6 +239,18 @@ void ControlPlane::CommitConfig(const config::Config& now, const config::Config&
   }
   ListenerSockets::Change change = sockets_.Commit();
   publisher_.StageSockets(std::move(change.open), std::move(change.close));
+}
+
+TlsProblems ControlPlane::PrepareTls(const TlsWanted& wanted) {
+  if (wanted.has_keys()) ForbidCoreDumps();
+  return Links::PrepareTls(wanted);
+}
+
+bool ControlPlane::CommitTls() {
+  const bool moved = Links::CommitTls();
+  keeper_.Follow();
+  if (admin_ != nullptr) admin_->SetTls(certificates_.Admin());
+  return moved;
 }
 
 // -- signals and the end --

@@ -8,12 +8,15 @@
 
 #include "control/admin_server.h"
 #include "control/cares_resolver.h"
+#include "control/certificate_keeper.h"
+#include "control/certificates.h"
 #include "control/cluster.h"
 #include "control/inotify_watcher.h"
 #include "control/lifecycle.h"
 #include "control/links.h"
 #include "control/listener_sockets.h"
 #include "control/log_writer.h"
+#include "control/pid_file.h"
 #include "control/process_numbers.h"
 #include "control/signals.h"
 #include "control/worker_threads.h"
@@ -28,7 +31,8 @@ class ControlPlane final : public Links, public SignalListener, public Lifecycle
                const io::EngineChoice& choice, size_t workers, LogWriter* log);
   ~ControlPlane() override;  // REQUIRES: Shutdown
 
-  // Returns once all workers accept, or with the first error.
+  // Returns once all workers accept, or with the first error. On the way it becomes process.user:
+  // when all that only root can open is open, and before there are workers.
   absl::Status Start();
   // Until a signal has ended it, and all workers.
   void Serve();
@@ -41,6 +45,8 @@ class ControlPlane final : public Links, public SignalListener, public Lifecycle
   absl::Status PrepareConfig(const config::Config& now, const config::Config& next) override;
   void DropPrepared() override { sockets_.DropPrepared(); }
   void CommitConfig(const config::Config& now, const config::Config& next) override;
+  TlsProblems PrepareTls(const TlsWanted& wanted) override;
+  bool CommitTls() override;
 
   void OnSignal(int signal) override;
 
@@ -50,13 +56,15 @@ class ControlPlane final : public Links, public SignalListener, public Lifecycle
   void CutTheRest() override;
 
   absl::Status StartAdmin();
+  absl::Status BecomeUser();
   absl::Status StartWorkers();
   AdminAccess AccessOf(const config::Config& config) const;
   void Tick(Instant latest);
 
   const ServerOptions options_;
-  const io::EngineChoice choice_;
+  io::EngineChoice choice_;
   LogWriter* log_;
+  PidFile pid_file_;
 
   rt::Loop loop_;
   upstream::ControlBell bell_;
@@ -67,6 +75,8 @@ class ControlPlane final : public Links, public SignalListener, public Lifecycle
   ListenerSockets sockets_;
   CaresResolver resolver_;
   InotifyWatcher watcher_;
+  Certificates certificates_;
+  CertificateKeeper keeper_;
   Discovery discovery_;
   Prober prober_;
   Cluster cluster_;

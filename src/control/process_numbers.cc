@@ -80,6 +80,11 @@ void ProcessNumbers::SetWorkers(std::vector<WorkerMeters> workers) {
   busy_.assign(workers_.size(), Busy{Duration::zero(), started_, 0});
 }
 
+void ProcessNumbers::SetEngine(std::string engine, std::string reason) {
+  facts_.engine = std::move(engine);
+  facts_.engine_reason = std::move(reason);
+}
+
 AdminStatus ProcessNumbers::Status() {
   const Instant now = loop_.Now();
   AdminStatus status;

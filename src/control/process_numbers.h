@@ -35,6 +35,8 @@ class ProcessNumbers : public AdminProcess {
   // References outlive it; `prober` may be null.
   ProcessNumbers(rt::Loop& loop, const Cluster& cluster, const Prober* prober, ProcessFacts facts);
   void SetWorkers(std::vector<WorkerMeters> workers);
+  // Where it is another one than was thought.
+  void SetEngine(std::string engine, std::string reason);
   // From now on the process is not ready for traffic.
   void SetStopping() { stopping_ = true; }
 
@@ -54,7 +56,7 @@ class ProcessNumbers : public AdminProcess {
   rt::Loop& loop_;
   const Cluster& cluster_;
   const Prober* prober_;
-  const ProcessFacts facts_;
+  ProcessFacts facts_;
   const Instant started_;
   const double started_wall_;
   std::vector<WorkerMeters> workers_;

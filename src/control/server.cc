@@ -1,10 +1,6 @@
 #include "rondo/control/server.h"
 
-#include <sys/random.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -17,13 +13,6 @@
 
 namespace rondo::control {
 namespace {
-
-bool WritePidFile(const std::string& path) {
-  FILE* file = std::fopen(path.c_str(), "w");
-  if (file == nullptr) return false;
-  const bool written = std::fprintf(file, "%d\n", static_cast<int>(getpid())) > 0;
-  return std::fclose(file) == 0 && written;
-}
 
 int Fail(std::string_view what, const absl::Status& status) {
   LogError(std::string(what) + std::string(status.message()));
@@ -48,7 +37,6 @@ int RunServer(const config::Config& config, const ServerOptions& options) {
   std::unique_ptr<LogWriter> log;
   if (config.logging.access.path != "off") {
     log = std::make_unique<LogWriter>(config.logging.access.path, count);
-    if (absl::Status started = log->Start(); !started.ok()) return Fail("", started);
   }
   io::EngineOptions engine_options;
   engine_options.buffers_max = kControlBuffers;
@@ -61,12 +49,8 @@ int RunServer(const config::Config& config, const ServerOptions& options) {
     ControlPlane control(**engine, config, options, *choice, count, log.get());
     absl::Status started = control.Start();
     if (started.ok()) {
-      const std::string& pid_file = config.process.pid_file;
-      if (!pid_file.empty() && !WritePidFile(pid_file))
-        LogWarn("cannot write process.pid_file " + pid_file);
       LogInfo("serving with " + std::to_string(count) + (count == 1 ? " worker" : " workers"));
       control.Serve();
-      if (!pid_file.empty()) unlink(pid_file.c_str());
     } else {
       status = Fail("", started);
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -49,6 +50,11 @@ TlsWanted WantedBy(const config::Config& config) {
   }
   if (config.admin && config.admin->tls) wanted.admin = &*config.admin->tls;
   return wanted;
+}
+
+bool TlsWanted::has_keys() const {
+  const auto with_key = [](const auto& each) { return !each.second->key.empty(); };
+  return !listeners.empty() || admin != nullptr || std::ranges::any_of(upstreams, with_key);
 }
 
 TlsFiles::TlsFiles(const FileReader& read, WallTime now, TlsProblems& problems)

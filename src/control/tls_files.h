@@ -29,6 +29,8 @@ struct TlsWanted {
   const config::AdminTls* admin = nullptr;
   // What is in force stays beside it: this is about one upstream more.
   bool adds = false;
+  // Private keys are among it.
+  bool has_keys() const;
 };
 // Of the configuration alone.
 TlsWanted WantedBy(const config::Config& config);
