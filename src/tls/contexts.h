@@ -62,6 +62,9 @@ inline OpensslClientContext& Openssl(ClientContext& context) {
   return static_cast<OpensslClientContext&>(context);
 }
 
+// Of a client's SSL whose handshake failed: what is kept for its backend may be why.
+void ForgetSession(const SSL* ssl);
+
 // Of a server's SSL whose handshake is done: the name that the client asked for, in lower case
 // (empty: none), also where the session was resumed; and its verified certificate (null: none).
 std::string RequestedName(const SSL* ssl);

@@ -111,10 +111,8 @@ std::string DerOf(const X509* certificate) {
 
 std::string NameText(const X509_NAME* name) {
   UniqueBio bio(BIO_new(BIO_s_mem()));
-  // Control characters stay escaped: the text goes to logs and headers.
-  constexpr unsigned long kFlags =
-      XN_FLAG_RFC2253 & ~static_cast<unsigned long>(ASN1_STRFLGS_ESC_MSB);
-  if (bio == nullptr || X509_NAME_print_ex(bio.get(), name, 0, kFlags) < 0) return {};
+  // Control characters and what is not ASCII are escaped: the text goes to logs and headers.
+  if (bio == nullptr || X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253) < 0) return {};
   char* text = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &text);
   return size <= 0 ? std::string() : std::string(text, static_cast<size_t>(size));

@@ -45,7 +45,7 @@ UniqueCrl RevocationListFromDer(std::string_view der, OSSL_LIB_CTX* library = nu
 UniqueKey KeyFromDer(std::string_view der, OSSL_LIB_CTX* library = nullptr);
 
 std::string DerOf(const X509* certificate);
-// RFC 2253, UTF-8.
+// RFC 2253, ASCII.
 std::string NameText(const X509_NAME* name);
 // SHA-256 of the certificate: lower-case hexadecimal.
 std::string FingerprintOf(const X509* certificate);
