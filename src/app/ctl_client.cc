@@ -11,7 +11,9 @@
 #include <charconv>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
+#include "app/ctl_link.h"
 #include "rondo/http/body.h"
 #include "rondo/http/h1_parser.h"
 
@@ -21,67 +23,15 @@ namespace {
 constexpr Duration kConnectTimeout = std::chrono::seconds(5);
 constexpr http::HeadLimits kLimits{64 * 1024, 200};
 
-class Socket {
- public:
-  explicit Socket(int fd) : fd_(fd) {}
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  ~Socket() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-// Waits until `events` or the timeout; false then.
-bool WaitFor(int fd, short events, Duration timeout) {
-  pollfd waited{fd, events, 0};
-  const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
-  int ready = 0;
-  do {
-    ready = poll(&waited, 1, static_cast<int>(std::min<int64_t>(milliseconds, 1 << 30)));
-  } while (ready < 0 && errno == EINTR);
-  return ready > 0;
-}
-
 // 0 or an errno. The socket is non-blocking.
 int ConnectTo(int fd, const sockaddr* to, socklen_t size, Duration timeout) {
   if (connect(fd, to, size) == 0) return 0;
   if (errno != EINPROGRESS) return errno;
-  if (!WaitFor(fd, POLLOUT, timeout)) return ETIMEDOUT;
+  if (!CtlWaitFor(fd, POLLOUT, timeout)) return ETIMEDOUT;
   int error = 0;
   socklen_t length = sizeof(error);
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
   return error;
-}
-
-bool SendAll(int fd, std::string_view bytes, Duration timeout) {
-  while (!bytes.empty()) {
-    const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent > 0) {
-      bytes.remove_prefix(static_cast<size_t>(sent));
-    } else if (errno == EAGAIN) {
-      if (!WaitFor(fd, POLLOUT, timeout)) return false;
-    } else if (errno != EINTR) {
-      return false;
-    }
-  }
-  return true;
-}
-
-// Bytes, 0 at the end, or a negative errno.
-ssize_t Receive(int fd, char* bytes, size_t room, Duration timeout) {
-  for (;;) {
-    const ssize_t received = recv(fd, bytes, room, 0);
-    if (received >= 0) return received;
-    if (errno == EAGAIN) {
-      if (!WaitFor(fd, POLLIN, timeout)) return -ETIMEDOUT;
-    } else if (errno != EINTR) {
-      return -errno;
-    }
-  }
 }
 
 bool IsPort(std::string_view text) {
@@ -93,8 +43,8 @@ bool IsPort(std::string_view text) {
 // Reads one answer.
 class Reader {
  public:
-  Reader(int fd, Duration timeout, const CtlClient::OnBody* on_body)
-      : fd_(fd), timeout_(timeout), on_body_(on_body) {}
+  Reader(CtlLink& link, Duration timeout, const CtlClient::OnBody* on_body)
+      : link_(link), timeout_(timeout), on_body_(on_body) {}
 
   // False where the answer was not whole; problem says why.
   bool Read(CtlResponse& response, std::string& problem) {
@@ -116,7 +66,7 @@ class Reader {
       }
       if (decoder.done()) return true;
       bytes.resize(64 * 1024);
-      const ssize_t received = Receive(fd_, bytes.data(), bytes.size(), timeout_);
+      const ssize_t received = link_.Receive(bytes.data(), bytes.size(), timeout_);
       if (received <= 0) {
         if (received == 0 && decoder.CloseEndsBody()) return true;
         problem = received == -ETIMEDOUT ? "no answer in time"
@@ -146,7 +96,7 @@ class Reader {
         continue;
       }
       char bytes[16 * 1024];
-      const ssize_t received = Receive(fd_, bytes, sizeof(bytes), timeout_);
+      const ssize_t received = link_.Receive(bytes, sizeof(bytes), timeout_);
       if (received <= 0) {
         problem = received == -ETIMEDOUT ? "no answer in time"
                                          : "the connection was closed without an answer";
@@ -156,7 +106,7 @@ class Reader {
     }
   }
 
-  int fd_;
+  CtlLink& link_;
   Duration timeout_;
   const CtlClient::OnBody* on_body_;
   std::string buffer_;
@@ -184,11 +134,8 @@ std::optional<CtlAddress> ParseCtlAddress(std::string_view text, std::string& pr
     return std::nullopt;
   }
   std::string_view rest = text;
-  if (rest.starts_with("https://")) {
-    problem =
-        "the admin API speaks plain HTTP: right would be http://" + std::string(rest.substr(8));
-    return std::nullopt;
-  }
+  address.tls = rest.starts_with("https://");
+  if (address.tls) rest.remove_prefix(8);
   if (rest.starts_with("http://")) rest.remove_prefix(7);
   while (rest.ends_with('/')) rest.remove_suffix(1);
   const size_t bracket = rest.starts_with('[') ? rest.find(']') : std::string_view::npos;
@@ -201,29 +148,28 @@ std::optional<CtlAddress> ParseCtlAddress(std::string_view text, std::string& pr
                      !IsPort(address.port);
   if (!wrong) return address;
   problem = "`" + std::string(text) +
-            "` is not an admin address; right would be http://127.0.0.1:9900 or unix:/path";
+            "` is not an admin address; right would be http://127.0.0.1:9900, https://host:9900 or "
+            "unix:/path";
   return std::nullopt;
 }
 
 std::optional<CtlResponse> CtlClient::Send(const CtlRequest& request) {
-  const int connected = Connect(kConnectTimeout);
-  if (connected < 0) return std::nullopt;
-  const Socket socket(connected);
+  const std::unique_ptr<CtlLink> link = Open(request.timeout);
+  if (link == nullptr) return std::nullopt;
   // Where the server refuses without reading all of it, its answer is here nevertheless.
-  SendAll(socket.get(), Head(request) + request.body, request.timeout);
+  link->SendAll(Head(request) + request.body, request.timeout);
   CtlResponse response;
-  Reader reader(socket.get(), request.timeout, nullptr);
+  Reader reader(*link, request.timeout, nullptr);
   if (!reader.Read(response, problem_)) return std::nullopt;
   return response;
 }
 
 std::optional<CtlResponse> CtlClient::Stream(const CtlRequest& request, const OnBody& on_body) {
-  const int connected = Connect(kConnectTimeout);
-  if (connected < 0) return std::nullopt;
-  const Socket socket(connected);
-  SendAll(socket.get(), Head(request), request.timeout);
+  const std::unique_ptr<CtlLink> link = Open(request.timeout);
+  if (link == nullptr) return std::nullopt;
+  link->SendAll(Head(request), request.timeout);
   CtlResponse response;
-  Reader reader(socket.get(), request.timeout, &on_body);
+  Reader reader(*link, request.timeout, &on_body);
   // A stream that breaks off was one: whether to ask again is the caller's.
   if (!reader.Read(response, problem_) && response.status == 0) return std::nullopt;
   return response;
@@ -244,6 +190,19 @@ std::string CtlClient::Head(const CtlRequest& request) const {
     head += "Content-Length: 0\r\n";
   }
   return head + "\r\n";
+}
+
+std::unique_ptr<CtlLink> CtlClient::Open(Duration timeout) {
+  const int connected = Connect(kConnectTimeout);
+  if (connected < 0) return nullptr;
+  auto link = std::make_unique<CtlLink>(connected);
+  if (!address_.tls) return link;
+  if (tls_ == nullptr) {
+    problem_ = "https needs to know whom to believe";
+    return nullptr;
+  }
+  if (!link->Secure(*tls_, address_.host, timeout, problem_)) return nullptr;
+  return link;
 }
 
 int CtlClient::Connect(Duration timeout) {

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "app/ctl_link.h"
 #include "rondo/base/time.h"
+#include "rondo/tls/client_setup.h"
 
 namespace rondo::app {
 
@@ -17,13 +20,14 @@ struct CtlAddress {
   std::string host;  // a name or an address, without brackets; empty for a unix socket
   std::string port = "9900";
   std::string unix_path;
+  bool tls = false;  // https
 
   // As people know it: "127.0.0.1:9900", "unix:/run/rondo.sock".
   std::string ToString() const;
 };
 
-// http://host:port, host:port, host, or unix:/path. Nothing, and a sentence in `problem`, for
-// anything else.
+// http://host:port, https://host:port, host:port, host, or unix:/path. Nothing, and a sentence in
+// `problem`, for anything else.
 std::optional<CtlAddress> ParseCtlAddress(std::string_view text, std::string& problem);
 
 struct CtlRequest {
@@ -45,6 +49,8 @@ class CtlClient {
   CtlClient(CtlAddress address, std::string token)
       : address_(std::move(address)), token_(std::move(token)) {}
 
+  // For https, before anything is sent: whom to believe, and who we are.
+  void UseTls(std::shared_ptr<const tls::ClientSetup> setup) { tls_ = std::move(setup); }
   // Nothing where no answer came; problem() then says why.
   std::optional<CtlResponse> Send(const CtlRequest& request);
   // The same, but a body with status 200 is given to `on_body` as it comes, until it returns false
@@ -56,6 +62,7 @@ class CtlClient {
   const CtlAddress& address() const { return address_; }
 
  private:
+  std::unique_ptr<CtlLink> Open(Duration timeout);
   int Connect(Duration timeout);
   int ConnectTcp(Duration timeout);
   int ConnectUnix(Duration timeout);
@@ -63,6 +70,7 @@ class CtlClient {
 
   CtlAddress address_;
   std::string token_;
+  std::shared_ptr<const tls::ClientSetup> tls_;
   std::string problem_;
 };
 

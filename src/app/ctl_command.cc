@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/ctl_table.h"
+#include "app/ctl_tls.h"
 #include "app/ctl_views.h"
 #include "rondo/config/scalar.h"
 
@@ -272,6 +273,7 @@ int RunCtlCommand(const CtlArguments& arguments) {
     return BadUsage("--timeout " + arguments.timeout + ": not a duration; right would be 30s");
   }
   CtlClient client(*address, token);
+  if (!SetUpCtlTls(arguments, client, problem)) return BadUsage(problem);
   if (arguments.verb == CtlVerb::kStatus) return RunStatus(client, arguments);
   if (arguments.verb == CtlVerb::kEvents) return RunCtlEvents(client, arguments);
   const CtlRequest request = CtlRequestOf(arguments);

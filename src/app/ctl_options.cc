@@ -6,9 +6,16 @@ namespace {
 void AddCommon(CLI::App& command, CtlArguments& arguments) {
   command.add_option(
       "--admin", arguments.admin,
-      "The admin address: http://127.0.0.1:9900 or unix:/path (default: RONDO_ADMIN, else "
-      "http://127.0.0.1:9900)");
+      "The admin address: http://127.0.0.1:9900, https://host:9900 or unix:/path (default: "
+      "RONDO_ADMIN, else http://127.0.0.1:9900)");
   command.add_option("--token", arguments.token, "The admin token (default: RONDO_ADMIN_TOKEN)");
+  command.add_option("--ca", arguments.ca,
+                     "With https: the file of authorities that have signed its certificate "
+                     "(default: RONDO_ADMIN_CA, else the system's)");
+  command.add_option("--cert", arguments.cert,
+                     "With https: the file of our own certificate (default: RONDO_ADMIN_CERT)");
+  command.add_option("--key", arguments.key,
+                     "With https: the file of its key (default: RONDO_ADMIN_KEY)");
   command.add_option("--output", arguments.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}));
 }

@@ -27,6 +27,9 @@ struct CtlArguments {
   CtlVerb verb = CtlVerb::kStatus;
   std::string admin;  // empty: RONDO_ADMIN, or the default
   std::string token;  // empty: RONDO_ADMIN_TOKEN
+  std::string ca;     // empty: RONDO_ADMIN_CA, or the system's authorities
+  std::string cert;   // empty: RONDO_ADMIN_CERT, or none
+  std::string key;    // empty: RONDO_ADMIN_KEY
   std::string output = "table";
 
   std::string upstream;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "app/ctl_command.h"
@@ -11,6 +12,7 @@
 #include "app/explain_command.h"
 #include "app/version.h"
 #include "rondo/config/load.h"
+#include "rondo/control/check_files.h"
 #include "rondo/control/server.h"
 
 namespace {
@@ -24,7 +26,8 @@ struct RunArguments {
   rondo::config::QuickArguments quick;
 
   bool has_quick() const {
-    return !quick.listen.empty() || !quick.backends.empty() || !quick.balance.empty() || !quick.admin.empty();
+    return !quick.listen.empty() || !quick.backends.empty() || !quick.balance.empty() ||
+           !quick.admin.empty();
   }
 };
 
@@ -34,8 +37,9 @@ void PrintErrors(const std::string& file, const std::vector<rondo::config::Error
   }
 }
 
-// What the admin API is sent is read as a file of this name too, and relative paths in it start from its folder: one
-// that were relative itself would be put in front of them again each time they are written and read back.
+// What the admin API is sent is read as a file of this name too, and relative paths in it start
+// from its folder: one that were relative itself would be put in front of them again each time they
+// are written and read back.
 std::string Absolute(const std::string& file) {
   if (file.empty()) return file;
   std::error_code error;
@@ -46,7 +50,8 @@ std::string Absolute(const std::string& file) {
 int Run(const RunArguments& arguments) {
   const bool quick = arguments.file.empty();
   if (quick && (arguments.quick.listen.empty() || arguments.quick.backends.empty())) {
-    std::fprintf(stderr, "rondo run needs either -c FILE, or --listen and at least one --backend\n");
+    std::fprintf(stderr,
+                 "rondo run needs either -c FILE, or --listen and at least one --backend\n");
     return kUsage;
   }
   if (!quick && arguments.has_quick()) {
@@ -60,13 +65,19 @@ int Run(const RunArguments& arguments) {
     PrintErrors(quick ? "rondo run" : arguments.file, loaded.errors);
     return quick ? kUsage : kFailed;
   }
-  return rondo::control::RunServer(*loaded.config,
-                                   {Absolute(arguments.file), rondo::app::Version(), rondo::app::Commit()});
+  return rondo::control::RunServer(
+      *loaded.config, {Absolute(arguments.file), rondo::app::Version(), rondo::app::Commit()});
 }
 
 int Check(const std::string& file) {
-  const rondo::config::LoadResult loaded = rondo::config::LoadFile(file);
+  rondo::config::LoadResult loaded = rondo::config::LoadFile(file);
   if (loaded.config) {
+    rondo::control::FileCheck files = rondo::control::CheckFiles(*loaded.config);
+    for (rondo::config::Error& warning : files.warnings) warning.message.insert(0, "warning: ");
+    PrintErrors(file, files.warnings);
+    loaded.errors = std::move(files.errors);
+  }
+  if (loaded.errors.empty()) {
     std::printf("%s: ok\n", file.c_str());
     return kOk;
   }
@@ -88,18 +99,23 @@ int main(int argc, char** argv) {
   run->add_option("-c,--config", run_arguments.file, "Configuration file (YAML)");
   run->add_option("--listen", run_arguments.quick.listen,
                   "Where to listen: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path");
-  run->add_option("--backend", run_arguments.quick.backends,
-                  "A backend: 127.0.0.1:3001, [::1]:3001, api.internal:3001, unix:/path (repeat it)");
-  run->add_option("--balance", run_arguments.quick.balance,
-                  "round_robin, least_connections, ip_hash, consistent_hash, random_two or peak_ewma");
+  run->add_option(
+      "--backend", run_arguments.quick.backends,
+      "A backend: 127.0.0.1:3001, [::1]:3001, api.internal:3001, unix:/path (repeat it)");
+  run->add_option(
+      "--balance", run_arguments.quick.balance,
+      "round_robin, least_connections, ip_hash, consistent_hash, random_two or peak_ewma");
   run->add_option("--admin", run_arguments.quick.admin,
-                  "Where the admin API listens: an address, unix:/path, or off; left out, 127.0.0.1:9900 where that is "
+                  "Where the admin API listens: an address, unix:/path, or off; left out, "
+                  "127.0.0.1:9900 where that is "
                   "free. Off the loopback it needs a token in RONDO_ADMIN_TOKEN");
-  run->footer("Examples:\n  rondo run -c rondo.yaml\n"
-              "  rondo run --listen :8080 --backend 127.0.0.1:3001 --backend 127.0.0.1:3002");
+  run->footer(
+      "Examples:\n  rondo run -c rondo.yaml\n"
+      "  rondo run --listen :8080 --backend 127.0.0.1:3001 --backend 127.0.0.1:3002");
 
   std::string check_file;
-  CLI::App* check = app.add_subcommand("check", "Validate a configuration file");
+  CLI::App* check =
+      app.add_subcommand("check", "Validate a configuration file and the certificates it names");
   check->add_option("-c,--config,file", check_file, "Configuration file (YAML)")->required();
   check->footer("Example:\n  rondo check -c rondo.yaml");
 
@@ -108,11 +124,13 @@ int main(int argc, char** argv) {
   rondo::app::AddCtlOptions(*ctl, ctl_arguments);
 
   rondo::app::EchoArguments echo_arguments;
-  CLI::App* echo = app.add_subcommand("echo", "A tiny HTTP and WebSocket responder, for trying things out");
+  CLI::App* echo =
+      app.add_subcommand("echo", "A tiny HTTP and WebSocket responder, for trying things out");
   rondo::app::AddEchoOptions(*echo, echo_arguments);
 
   rondo::app::ExplainArguments explain_arguments;
-  CLI::App* explain = app.add_subcommand("explain", "Which listener, route and upstream a request takes, and why");
+  CLI::App* explain =
+      app.add_subcommand("explain", "Which listener, route and upstream a request takes, and why");
   rondo::app::AddExplainOptions(*explain, explain_arguments);
 
   CLI::App* version = app.add_subcommand("version", "Print version, commit and engine");

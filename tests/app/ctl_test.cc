@@ -22,6 +22,7 @@ TEST(CtlAddress, IsAUrlAnAddressOrAUnixSocket) {
   struct Case {
     const char* text;
     const char* address;  // null: refused
+    bool tls = false;
   };
   const Case cases[] = {
       {"http://127.0.0.1:9900", "127.0.0.1:9900"},
@@ -32,7 +33,9 @@ TEST(CtlAddress, IsAUrlAnAddressOrAUnixSocket) {
       {"[::1]", "[::1]:9900"},
       {"unix:/run/rondo/admin.sock", "unix:/run/rondo/admin.sock"},
       {"unix:///run/rondo/admin.sock", "unix:/run/rondo/admin.sock"},
-      {"https://127.0.0.1:9900", nullptr},
+      {"https://127.0.0.1:9901", "127.0.0.1:9901", true},
+      {"https://rondo.internal", "rondo.internal:9900", true},
+      {"https://", nullptr},
       {"ftp://127.0.0.1", nullptr},
       {"http://", nullptr},
       {"", nullptr},
@@ -51,6 +54,7 @@ TEST(CtlAddress, IsAUrlAnAddressOrAUnixSocket) {
     } else {
       ASSERT_TRUE(address) << c.text << problem;
       EXPECT_EQ(address->ToString(), c.address);
+      EXPECT_EQ(address->tls, c.tls) << c.text;
     }
   }
 }
