@@ -193,7 +193,7 @@ TEST(ConfigFiles, InConfLoad) {
       ADD_FAILURE() << FormatError(entry.path().string(), error);
     ++files;
   }
-  EXPECT_GE(files, 7u);
+  EXPECT_GE(files, 10u);
 }
 
 TEST(ConfigFiles, HaveOneWithEveryKey) {

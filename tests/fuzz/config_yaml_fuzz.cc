@@ -1,6 +1,7 @@
 // Any bytes as a configuration file: never a crash, either a configuration or errors in order with
 // places inside the text, and what is accepted keeps the promises of config.h.
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -47,12 +48,60 @@ void CheckSplit(const RouteConfig& route, const Config& config) {
              route.split_by.source != HashKey::Source::kUri);
 }
 
+void CheckRateLimit(const RateLimit& limit) {
+  FUZZ_CHECK(limit.requests >= 1 && limit.requests <= 1'000'000);
+  FUZZ_CHECK(limit.burst >= 1 && limit.burst <= 1'000'000);
+  FUZZ_CHECK(limit.per == std::chrono::seconds(1) || limit.per == std::chrono::minutes(1) ||
+             limit.per == std::chrono::hours(1));
+  using Source = HashKey::Source;
+  FUZZ_CHECK(limit.key.source == Source::kClientIp || limit.key.source == Source::kHeader ||
+             limit.key.source == Source::kCookie);
+  FUZZ_CHECK(limit.key.name.empty() == (limit.key.source == Source::kClientIp));
+}
+
+// A placeholder stands only where whoever follows the redirect can not be led elsewhere by it.
+void CheckRedirect(const Redirect& redirect) {
+  FUZZ_CHECK(!redirect.to.empty() && redirect.status / 100 == 3);
+  const size_t host = redirect.to.find("{host}");
+  if (host != std::string::npos) {
+    FUZZ_CHECK(host >= 4 && redirect.to.substr(host - 3, 3) == "://");
+    FUZZ_CHECK(redirect.to.find("{host}", host + 1) == std::string::npos);
+  }
+  const size_t uri = redirect.to.find("{uri}");
+  if (uri != std::string::npos) {
+    FUZZ_CHECK(uri > 0 && redirect.to[uri - 1] != '/' && uri + 5 == redirect.to.size());
+  }
+}
+
+void CheckTls(const Listener& listener) {
+  if (!listener.tls) return;
+  const ListenerTls& tls = *listener.tls;
+  FUZZ_CHECK(!tls.certificates.empty());
+  for (const CertificateFiles& files : tls.certificates) {
+    FUZZ_CHECK(!files.cert.empty() && !files.key.empty());
+  }
+  FUZZ_CHECK((tls.client_auth == ClientAuth::kOff) == tls.client_ca.empty());
+  if (tls.client_ca.empty()) FUZZ_CHECK(tls.crl.empty() && !tls.client_headers);
+  for (const std::string& protocol : tls.alpn) FUZZ_CHECK(protocol == "http/1.1");
+  FUZZ_CHECK(tls.alpn.size() <= 1);
+  if (tls.hsts) FUZZ_CHECK(*tls.hsts % std::chrono::seconds(1) == rondo::Duration(0));
+}
+
+void CheckEdge(const Listener& listener) {
+  const bool all_unix = std::ranges::all_of(listener.listen, [](const auto& address) {
+    return address.kind == rondo::SocketAddress::Kind::kUnix;
+  });
+  if (listener.proxy_protocol) FUZZ_CHECK(all_unix || !listener.trusted_proxies.empty());
+  CheckTls(listener);
+}
+
 void CheckRoute(const RouteConfig& route, const Config& config) {
   FUZZ_CHECK((route.respond ? 1 : 0) + (route.redirect ? 1 : 0) + (route.upstream.empty() ? 0 : 1) +
                  (route.upstreams.empty() ? 0 : 1) ==
              1);
   if (route.respond) FUZZ_CHECK(route.respond->status >= 200 && route.respond->status <= 599);
-  if (route.redirect) FUZZ_CHECK(!route.redirect->to.empty() && route.redirect->status / 100 == 3);
+  if (route.redirect) CheckRedirect(*route.redirect);
+  if (route.rate_limit) CheckRateLimit(*route.rate_limit);
   if (!route.forwards()) {
     FUZZ_CHECK(route.upgrades.empty() && route.rewrite_prefix.empty() && !route.timeout &&
                !route.timeout_total && route.request_headers.empty());
@@ -104,11 +153,17 @@ void CheckWritten(const Config& config) {
 }
 
 void CheckConfig(const Config& config) {
-  if (config.admin) FUZZ_CHECK(IsLoopback(config.admin->listen) || !config.admin->token.empty());
+  if (config.admin) {
+    const Admin& admin = *config.admin;
+    FUZZ_CHECK(IsLoopback(admin.listen) || !admin.token.empty() ||
+               (admin.tls && !admin.tls->client_ca.empty()));
+    if (admin.tls) FUZZ_CHECK(!admin.tls->cert.empty() && !admin.tls->key.empty());
+  }
   FUZZ_CHECK(!config.listeners.empty());
   for (const Listener& listener : config.listeners) {
     FUZZ_CHECK(!listener.name.empty() && !listener.listen.empty() && !listener.routes.empty());
     for (const RouteConfig& route : listener.routes) CheckRoute(route, config);
+    CheckEdge(listener);
   }
   for (const Upstream& upstream : config.upstreams) {
     FUZZ_CHECK(!upstream.name.empty());
@@ -120,6 +175,10 @@ void CheckConfig(const Config& config) {
     CheckSources(upstream);
     CheckHealth(upstream);
     FUZZ_CHECK(upstream.hash_key.source != HashKey::Source::kRequestId);
+    if (upstream.tls) {
+      FUZZ_CHECK(upstream.tls->cert.empty() == upstream.tls->key.empty());
+      FUZZ_CHECK(upstream.tls->verify || upstream.tls->ca.empty());
+    }
     if (upstream.sticky) FUZZ_CHECK(rondo::http::IsToken(upstream.sticky->cookie));
     FUZZ_CHECK(upstream.timeouts.connect.count() > 0 && upstream.retries.budget_percent <= 100);
   }
