@@ -17,7 +17,7 @@ import report
 import scenarios
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "taskset": "util-linux"}
+PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "taskset": "util-linux", "openssl": "openssl"}
 
 
 def parse_arguments():
@@ -76,7 +76,8 @@ def build_load():
         if compiler is None:
             sys.exit("bench/run needs a C++20 compiler: apt-get install clang-19")
         program.parent.mkdir(exist_ok=True)
-        subprocess.run([compiler, "-std=c++20", "-O2", *map(str, sources), "-o", str(program)], check=True)
+        subprocess.run([compiler, "-std=c++20", "-O2", *map(str, sources), "-o", str(program), "-lssl", "-lcrypto"],
+                       check=True)
     return program
 
 
@@ -114,7 +115,7 @@ def run_requests(scenario, chosen, origins, folder, settings):
     try:
         for proxy in chosen:
             try:
-                up.append(proxies.Running(proxy, origins, folder, settings))
+                up.append(proxies.Running(proxy, origins, folder, settings, scenario.tls))
             except RuntimeError as error:
                 print(error, file=sys.stderr)
                 results[proxy.name].append({"failed": str(error).splitlines()[0]})
@@ -134,7 +135,7 @@ def run_memory(scenario, chosen, origins, folder, settings):
     for _ in range(min(settings.rounds, 3)):
         for proxy in chosen:
             try:
-                running = proxies.Running(proxy, origins, folder, settings)
+                running = proxies.Running(proxy, origins, folder, settings, scenario.tls)
             except RuntimeError as error:
                 print(error, file=sys.stderr)
                 results[proxy.name].append({"failed": str(error).splitlines()[0]})
@@ -165,6 +166,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="rondo-bench-") as folder:
         os.chmod(folder, 0o755)  # nginx's worker is another user
         try:
+            proxies.make_certificate(folder)
             for number in range(arguments.origins):
                 origins.append(proxies.start_origin(echo, settings.load_core, folder, number))
             ports = [port for _, port in origins]

@@ -70,6 +70,17 @@ def start_origin(echo, core, folder, number):
     return process, port
 
 
+def make_certificate(folder):
+    """An ECDSA P-256 certificate of our own: tls.crt, tls.key, and both in tls.pem."""
+    folder = Path(folder)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "30",
+                    "-keyout", folder / "tls.key", "-out", folder / "tls.crt"], check=True, capture_output=True)
+    (folder / "tls.pem").write_text((folder / "tls.crt").read_text() + (folder / "tls.key").read_text())
+    for name in ("tls.key", "tls.crt", "tls.pem"):
+        (folder / name).chmod(0o644)  # nginx's worker is another user
+
+
 NGINX = """
 daemon off;
 worker_processes 1;
@@ -95,7 +106,8 @@ http {{
     keepalive_timeout 300s;
   }}
   server {{
-    listen 127.0.0.1:{port} reuseport backlog=4096;
+    listen 127.0.0.1:{port} {tls} reuseport backlog=4096;
+{certificate}
     proxy_http_version 1.1;
     proxy_buffer_size 16k;
     proxy_buffers 16 64k;
@@ -121,6 +133,10 @@ http {{
   }}
 }}
 """
+NGINX_TLS = """    ssl_certificate {folder}/tls.crt;
+    ssl_certificate_key {folder}/tls.key;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:tls:64m;"""
 NGINX_HEADERS = {
     "lean": "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
     "same": """    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -148,7 +164,7 @@ defaults
   timeout http-keep-alive 300s
   timeout tunnel 1h
 frontend web
-  bind 127.0.0.1:{port} backlog 4096
+  bind 127.0.0.1:{port} backlog 4096 {tls}
 {headers}
   default_backend origin
 backend origin
@@ -173,6 +189,7 @@ admin: {{listen: off}}
 listeners:
   web:
     listen: ["127.0.0.1:{port}"]
+    {tls}
     routes:
       - {{match: {{path: /ws}}, upstream: origin, upgrades: [websocket]}}
       - upstream: origin
@@ -202,11 +219,12 @@ class Nginx:
     def version(self):
         return re.sub(r"^nginx version: ", "", first_line("nginx", "-v"))
 
-    def command(self, port, origins, folder, settings):
+    def command(self, port, origins, folder, settings, tls):
         config = Path(folder) / "nginx.conf"
         config.write_text(NGINX.format(
             folder=folder, port=port, files=settings.files, connections=settings.files - 200,
             servers="\n".join(f"    server 127.0.0.1:{p};" for p in origins),
+            tls="ssl" if tls else "", certificate=NGINX_TLS.format(folder=folder) if tls else "",
             headers=NGINX_HEADERS[settings.forwarded]))
         return ["nginx", "-p", str(folder), "-c", str(config), "-e", f"{folder}/nginx.error.log"]
 
@@ -220,12 +238,13 @@ class Haproxy:
     def version(self):
         return first_line("haproxy", "-v").split(" - ")[0]
 
-    def command(self, port, origins, folder, settings):
+    def command(self, port, origins, folder, settings, tls):
         config = Path(folder) / "haproxy.cfg"
         config.write_text(HAPROXY.format(
             port=port, connections=settings.files - 200,
             splice="option splice-auto" if settings.splice else "no option splice-auto",
             servers="\n".join(f"  server o{p} 127.0.0.1:{p}" for p in origins),
+            tls=f"ssl crt {folder}/tls.pem ssl-min-ver TLSv1.2" if tls else "",
             headers=HAPROXY_HEADERS[settings.forwarded]))
         return ["haproxy", "-db", "-q", "-f", str(config)]
 
@@ -242,22 +261,24 @@ class Rondo:
     def version(self):
         return first_line(self.binary, "version")
 
-    def command(self, port, origins, folder, settings):
+    def command(self, port, origins, folder, settings, tls):
         config = Path(folder) / f"rondo-{self.engine}.yaml"
         config.write_text(RONDO.format(
-            engine=self.engine, port=port, backends=", ".join(f"127.0.0.1:{p}" for p in origins)))
+            engine=self.engine, port=port, backends=", ".join(f"127.0.0.1:{p}" for p in origins),
+            tls=f"tls: {{certificates: [{{cert: {folder}/tls.crt, key: {folder}/tls.key}}]}}" if tls else ""))
         return [self.binary, "run", "-c", str(config)]
 
 
 class Running:
     """A proxy that has been started on a free port and answers."""
 
-    def __init__(self, proxy, origins, folder, settings):
+    def __init__(self, proxy, origins, folder, settings, tls=False):
         self.proxy = proxy
         self.name = proxy.name
         self.port = free_port()
+        self.tls = tls
         self.process = Process(proxy.name.replace(" ", "-"),
-                               proxy.command(self.port, origins, folder, settings), settings.proxy_core, folder)
+                               proxy.command(self.port, origins, folder, settings, tls), settings.proxy_core, folder)
         try:
             wait_for_port(self.port, self.process.popen)
         except RuntimeError as error:

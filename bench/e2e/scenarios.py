@@ -8,9 +8,9 @@ import time
 import procfs
 
 
-def wrk(settings, port, path, connections, seconds):
+def wrk(settings, port, path, connections, seconds, scheme="http"):
     command = ["taskset", "-c", str(settings.load_core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
-               "--timeout", "10s", "--latency", f"http://127.0.0.1:{port}{path}"]
+               "--timeout", "10s", "--latency", f"{scheme}://127.0.0.1:{port}{path}"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return parse_wrk(text)
 
@@ -64,16 +64,16 @@ class Requests:
     """As many requests as go through in a while."""
     memory = False
 
-    def __init__(self, name, title, run):
-        self.name, self.title, self.run_load = name, title, run
+    def __init__(self, name, title, run, tls=False):
+        self.name, self.title, self.run_load, self.tls = name, title, run, tls
 
     def run(self, settings, running):
         self.run_load(settings, running.port, settings.warmup)
         return measured(settings, running, lambda: self.run_load(settings, running.port, settings.seconds))
 
 
-def through_wrk(path, connections):
-    return lambda settings, port, seconds: wrk(settings, port, path, connections, seconds)
+def through_wrk(path, connections, scheme="http"):
+    return lambda settings, port, seconds: wrk(settings, port, path, connections, seconds, scheme)
 
 
 def through_load(mode, **options):
@@ -84,13 +84,13 @@ class Held:
     """Many connections that stand: memory for each, and for WebSockets live echoes over them."""
     memory = True
 
-    def __init__(self, name, title, mode, count, rate):
-        self.name, self.title, self.mode, self.count, self.rate = name, title, mode, count, rate
+    def __init__(self, name, title, mode, count, rate, tls=False):
+        self.name, self.title, self.mode, self.count, self.rate, self.tls = name, title, mode, count, rate, tls
 
     def run(self, settings, running):
         count = min(self.count, settings.held or self.count)
         # What a proxy allocates once, for its first requests, is not the price of a connection.
-        wrk(settings, running.port, "/bytes/128", 64, 1)
+        wrk(settings, running.port, "/bytes/128", 64, 1, "https" if self.tls else "http")
         time.sleep(0.3)
         rss, pss = procfs.memory_bytes(running.process.pids())
         options = {"connections": count, "hold": 1, "sources": 4, "seconds": settings.seconds,
@@ -130,5 +130,13 @@ ALL = [
     Requests("connect", "a connection for each request, 64 at a time",
              through_load("connect", connections=64, sources=100)),
     Held("idle", "10,000 idle keepalive connections", "idle", 10000, 1),
+    Requests("tls64", "TLS 1.3, 128 B, 64 connections", through_wrk("/bytes/128", 64, "https"), tls=True),
+    Requests("tls10k", "TLS 1.3, 10 KB, 64 connections", through_wrk("/bytes/10240", 64, "https"), tls=True),
+    Requests("tls1m", "TLS 1.3, 1 MB down, 16 connections", through_wrk("/bytes/1048576", 16, "https"), tls=True),
+    Requests("tls-full", "TLS 1.3, a connection and a full handshake for each request, 32 at a time",
+             through_load("tls-connect", connections=32, sources=50), tls=True),
+    Requests("tls-resumed", "TLS 1.3, a connection and a resumed handshake for each request, 32 at a time",
+             through_load("tls-connect", connections=32, sources=50, resume=1), tls=True),
+    Held("tls-idle", "5,000 idle TLS 1.3 keepalive connections", "tls-idle", 5000, 1, tls=True),
     Held("ws", "9,000 WebSockets, 3,000 echoes/s", "ws", 9000, 3000),
 ]

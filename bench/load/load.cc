@@ -114,7 +114,7 @@ void PrintResult(const Options& options, const Result& result) {
       "{\"mode\": \"%s\", \"requests\": %llu, \"seconds\": %.3f, \"rps\": %.1f, \"bytes\": %llu, "
       "\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, \"errors\": %llu, "
       "\"connect_errors\": %llu, \"closed\": %llu, \"bad_answers\": %llu, \"lost\": %llu, "
-      "\"skipped\": %llu}\n",
+      "\"skipped\": %llu, \"resumed\": %llu}\n",
       options.mode.c_str(), static_cast<unsigned long long>(result.done), result.seconds, rate,
       static_cast<unsigned long long>(result.bytes), result.latency.QuantileUs(0.5),
       result.latency.QuantileUs(0.99), result.latency.max_us(),
@@ -122,8 +122,8 @@ void PrintResult(const Options& options, const Result& result) {
       static_cast<unsigned long long>(result.connect_errors),
       static_cast<unsigned long long>(result.closed),
       static_cast<unsigned long long>(result.bad_answers),
-      static_cast<unsigned long long>(result.lost),
-      static_cast<unsigned long long>(result.skipped));
+      static_cast<unsigned long long>(result.lost), static_cast<unsigned long long>(result.skipped),
+      static_cast<unsigned long long>(result.resumed));
   std::fflush(stdout);
 }
 

@@ -22,8 +22,10 @@ struct Options {
   int64_t body_bytes = 1 << 20;  // upload
   double rate = 1000;            // ws: echoes a second over all connections
   int payload_bytes = 64;        // ws
-  int sources = 1;    // client addresses: 127.0.0.2 and so on; 1 leaves the choice to the kernel
-  bool hold = false;  // idle, ws: after "ready" wait for a line on stdin
+  int sources = 1;      // client addresses: 127.0.0.2 and so on; 1 leaves the choice to the kernel
+  bool hold = false;    // idle, ws: after "ready" wait for a line on stdin
+  bool resume = false;  // tls-connect: with the ticket of the connection before
+  bool tls12 = false;   // tls-*: at most TLS 1.2
 };
 
 struct Result {
@@ -35,6 +37,7 @@ struct Result {
   uint64_t bad_answers = 0;  // a status other than the expected one, or a wrong body
   uint64_t lost = 0;         // ws: echoes that never came; idle: connections that did not last
   uint64_t skipped = 0;      // ws: turns left out because the last echo was still on its way
+  uint64_t resumed = 0;      // tls-connect: handshakes that resumed a session
   double seconds = 0;
   uint64_t errors() const { return connect_errors + closed + bad_answers + lost; }
 };
@@ -75,5 +78,6 @@ void PrintResult(const Options& options, const Result& result);
 int RunHttp(const Options& options);       // get, connect, upload
 int RunIdle(const Options& options);       // idle
 int RunWebSocket(const Options& options);  // ws
+int RunTls(const Options& options);        // tls-connect, tls-idle
 
 }  // namespace rondo::load

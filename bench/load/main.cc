@@ -22,10 +22,14 @@ constexpr char kUsage[] =
     "them\n"
     "  idle      opens --connections, one request on each, prints {\"ready\": N}, then holds them\n"
     "  ws        the same with WebSockets, then --rate echoes a second over all of them\n"
+    "  tls-connect  a connection and a TLS handshake for each request\n"
+    "  tls-idle  as idle, over TLS\n"
     "options\n"
     "  --path /bytes/128  --connections 64  --seconds 5  --body-bytes 1048576\n"
     "  --rate 1000  --payload-bytes 64 (at most 125)\n"
     "  --sources 1   spread over that many client addresses from 127.0.0.2 on\n"
+    "  --resume 1    tls-connect: resume the session of the connection before\n"
+    "  --tls12 1     tls-connect, tls-idle: TLS 1.2 (else 1.3)\n"
     "  --hold 1      idle, ws: after \"ready\" wait for a line on stdin\n"
     "example: rondo_load ws --target 127.0.0.1:8080 --connections 9000 --rate 5000 --seconds 10\n";
 
@@ -57,6 +61,10 @@ bool ParseOption(std::string_view name, const std::string& value, Options* optio
     options->sources = static_cast<int>(number());
   } else if (name == "--hold") {
     options->hold = number() != 0;
+  } else if (name == "--resume") {
+    options->resume = number() != 0;
+  } else if (name == "--tls12") {
+    options->tls12 = number() != 0;
   } else {
     return false;
   }
@@ -79,6 +87,7 @@ int Main(int argc, char** argv) {
   setrlimit(RLIMIT_NOFILE, &files);
   if (options.mode == "idle") return RunIdle(options);
   if (options.mode == "ws") return RunWebSocket(options);
+  if (options.mode == "tls-connect" || options.mode == "tls-idle") return RunTls(options);
   if (options.mode == "get" || options.mode == "connect" || options.mode == "upload") {
     return RunHttp(options);
   }
