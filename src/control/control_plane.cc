@@ -77,6 +77,7 @@ ControlPlane::ControlPlane(io::Engine& engine, const config::Config& config,
   bell_.Attach(&engine);
   Attach(cluster_, prober_, &discovery_);
   AttachTls(loop_, certificates_, workers);
+  numbers_.SetCertificates(&certificates_);
 }
 
 ControlPlane::~ControlPlane() { bell_.Attach(nullptr); }

@@ -28,6 +28,10 @@ struct TrafficSum {
   uint64_t received_bytes = 0;
   uint64_t sent_bytes = 0;
   int64_t connections = 0;
+  uint64_t handshakes = 0;
+  uint64_t resumed_handshakes = 0;
+  int64_t handshakes_under_way = 0;
+  Reasons handshake_failures;
 };
 
 struct BackendSum {
@@ -60,6 +64,7 @@ class Page {
   void Write() {
     WriteRequests();
     WriteListeners();
+    WriteTls();
     WriteUpstreams();
     WriteBackends();
     WriteConnects();
@@ -88,6 +93,10 @@ class Page {
         sum.received_bytes += cell.received_bytes.value();
         sum.sent_bytes += cell.sent_bytes.value();
         sum.connections += cell.connections.value();
+        sum.handshakes += cell.handshakes.value();
+        sum.resumed_handshakes += cell.resumed_handshakes.value();
+        sum.handshakes_under_way += cell.handshakes_under_way.value();
+        AddReasons(cell.handshake_failures, sum.handshake_failures);
       });
     }
   }
@@ -163,6 +172,37 @@ class Page {
                    "Bytes sent to clients, heads included.");
     for (const auto& [key, sum] : traffic_) {
       writer_.Sample({{"listener", key.first}, {"upstream", key.second}}, sum.sent_bytes);
+    }
+  }
+
+  // Series of listeners that are plain are left out.
+  void WriteTls() {
+    std::map<std::string_view, const TrafficSum*> secured;
+    static const TrafficSum kNone;
+    for (const config::Listener& listener : *input_.listeners) {
+      if (!listener.tls) continue;
+      const auto found = traffic_.find(Key(listener.name, ""));
+      secured[listener.name] = found == traffic_.end() ? &kNone : &found->second;
+    }
+    writer_.Family("rondo_tls_handshakes_total", Type::kCounter,
+                   "TLS handshakes of clients that ended, by result: ok, or why they failed.");
+    for (const auto& [listener, sum] : secured) {
+      const auto sample = [&](std::string_view result, std::string_view resumed, uint64_t count) {
+        writer_.Sample({{"listener", listener}, {"result", result}, {"resumed", resumed}}, count);
+      };
+      sample("ok", "false", sum->handshakes);
+      sample("ok", "true", sum->resumed_handshakes);
+      for (const auto& [reason, count] : sum->handshake_failures) sample(reason, "false", count);
+    }
+    writer_.Family("rondo_tls_handshakes_in_progress", Type::kGauge,
+                   "TLS handshakes of clients now.");
+    for (const auto& [listener, sum] : secured)
+      writer_.Sample({{"listener", listener}}, sum->handshakes_under_way);
+    writer_.Family("rondo_tls_certificate_not_after_seconds", Type::kGauge,
+                   "When a certificate ends, since 1970; listener (admin) is the admin API.");
+    if (input_.certificates == nullptr) return;
+    for (const ServedCertificate& each : *input_.certificates) {
+      writer_.Sample({{"listener", each.listener}, {"certificate", each.file}}, each.not_after);
     }
   }
 

@@ -10,6 +10,7 @@
 
 #include "control/cluster_view.h"
 #include "control/prober.h"
+#include "control/tls_files.h"
 #include "rondo/config/config.h"
 #include "rondo/metrics/traffic_cells.h"
 
@@ -34,8 +35,9 @@ struct ProcessUsage {
 struct MetricsInput {
   std::vector<WorkerNumbers> workers;
   std::vector<const UpstreamView*> upstreams;
-  const std::vector<config::Listener>* listeners = nullptr;  // in force
-  const Prober* prober = nullptr;                            // null: nothing is checked
+  const std::vector<config::Listener>* listeners = nullptr;      // in force
+  const Prober* prober = nullptr;                                // null: nothing is checked
+  const std::vector<ServedCertificate>* certificates = nullptr;  // null: there are none
   ProcessUsage process;
   std::string version;
   std::string engine;

@@ -147,6 +147,7 @@ void ProcessNumbers::WriteMetrics(std::string& out) {
   input.upstreams = cluster_.Upstreams();
   input.listeners = &cluster_.base().listeners;
   input.prober = prober_;
+  if (certificates_ != nullptr) input.certificates = &certificates_->served();
   input.process = Usage(started_wall_);
   input.version = facts_.version;
   input.engine = facts_.engine;

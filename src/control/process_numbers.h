@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "control/admin_context.h"
+#include "control/certificates.h"
 #include "control/cluster.h"
 #include "control/prober.h"
 #include "rondo/metrics/traffic_cells.h"
@@ -35,6 +36,8 @@ class ProcessNumbers : public AdminProcess {
   // References outlive it; `prober` may be null.
   ProcessNumbers(rt::Loop& loop, const Cluster& cluster, const Prober* prober, ProcessFacts facts);
   void SetWorkers(std::vector<WorkerMeters> workers);
+  // Whose certificates the page tells of; null: none.
+  void SetCertificates(const Certificates* certificates) { certificates_ = certificates; }
   // Where it is another one than was thought.
   void SetEngine(std::string engine, std::string reason);
   // From now on the process is not ready for traffic.
@@ -56,6 +59,7 @@ class ProcessNumbers : public AdminProcess {
   rt::Loop& loop_;
   const Cluster& cluster_;
   const Prober* prober_;
+  const Certificates* certificates_ = nullptr;
   ProcessFacts facts_;
   const Instant started_;
   const double started_wall_;
