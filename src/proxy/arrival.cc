@@ -40,6 +40,7 @@ rt::Task<> Arrival::Run(Arrival& arrival) {
   bool welcome = true;
   if (arrival.OwesHeader()) welcome = co_await arrival.ReadHeader();
   if (welcome) welcome = arrival.Admit();
+  if (welcome && arrival.listener_.tls != nullptr) welcome = co_await arrival.Secure();
   if (welcome) {
     arrival.LetIn();
   } else {

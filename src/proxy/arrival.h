@@ -17,7 +17,7 @@ class Arrival : public ListHook<> {
  public:
   // Whether connections of this listener have to go this way.
   static bool IsAskedBy(const upstream::ListenerSnapshot& listener) {
-    return listener.settings.proxy_protocol;
+    return listener.tls != nullptr || listener.settings.proxy_protocol;
   }
   // `fd` is its own from here on. Frees itself.
   static void Begin(Worker& worker, int fd, uint32_t slot, Origin origin);

@@ -141,23 +141,42 @@ void Exchange::TakeConnection() {
   response_complete_ = backend_broke_ = false;
   // What may not be repeated does not race with a backend that closes an idle connection.
   const Duration idle_max = Repeatable() ? Duration::max() : Duration(std::chrono::seconds(1));
-  backend_ = upstream_->TakeIdle(backend, idle_max);
+  if (!upstream_->introduces_clients()) {
+    backend_ = upstream_->TakeIdle(backend, idle_max);
+    return;
+  }
+  const std::optional<upstream::ClientEndpoints> endpoints = Endpoints();
+  backend_ = upstream_->TakeIdle(backend, idle_max, endpoints ? &*endpoints : nullptr);
+}
+
+// What a backend is told of the client by a PROXY header; nothing where it has no address.
+std::optional<upstream::ClientEndpoints> Exchange::Endpoints() {
+  if (!client_.has_peer()) return std::nullopt;
+  const std::optional<proxyproto::Endpoint> destination = client_.Destination();
+  if (!destination) return std::nullopt;
+  // Of a client behind further proxies the address is known, the port is not.
+  const uint16_t port = client_address_ == client_.peer() ? client_.peer_port() : uint16_t{0};
+  return upstream::ClientEndpoints{{client_address_, port}, *destination};
 }
 
 rt::Task<bool> Exchange::Connect(upstream::WorkerBackend& backend) {
   const Instant began = worker_.loop().Now();
   client_.deadline.Set(began + config_->settings.timeouts.connect);
-  const upstream::ConnectResult result = co_await upstream_->Connect(backend, client_.token);
+  std::optional<upstream::ClientEndpoints> endpoints;
+  if (upstream_->introduces_clients()) endpoints = Endpoints();
+  const upstream::ConnectResult result =
+      co_await upstream_->Connect(backend, client_.token, endpoints ? &*endpoints : nullptr);
   connect_time_ += worker_.loop().Now() - began;
   backend_ = result.connection;
   if (backend_ != nullptr) co_return true;
-  FailConnect(result.error);
+  FailConnect(result);
   MarkTried(backend, failure_.refused);
   lease_.Reset();
   co_return false;
 }
 
-void Exchange::FailConnect(int error) {
+void Exchange::FailConnect(const upstream::ConnectResult& result) {
+  const int error = result.error;
   if (error == ECANCELED) {
     FailFromCancel("connect_timeout", Stage::kConnect);
     ReportIfTimeout(Stage::kConnect, upstream::Outcome::kConnectTimeout);
@@ -167,6 +186,14 @@ void Exchange::FailConnect(int error) {
       error == EADDRNOTAVAIL) {
     // Our own want of descriptors, memory or ports says nothing about the backend.
     Fail(503, "out_of_resources", Stage::kPick);
+    return;
+  }
+  if (result.tls_failure != nullptr) {
+    // Nothing of the request has left: another backend may take it, as after a refusal.
+    Fail(502, "tls_failed", Stage::kConnect);
+    failure_.detail = result.tls_failure;
+    failure_.refused = true;
+    Report(upstream::Outcome::kTlsFailed);
     return;
   }
   if (IsRefusal(error)) {

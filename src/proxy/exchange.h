@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "proxy/block.h"
 #include "proxy/connection.h"
@@ -122,7 +123,8 @@ class Exchange {
   void ForgetPicks();
   bool WasTried(const upstream::WorkerBackend& backend) const;
   void Fail(int status, const char* reason, Stage stage);
-  void FailConnect(int error);
+  void FailConnect(const upstream::ConnectResult& result);
+  std::optional<upstream::ClientEndpoints> Endpoints();
   // What came of it, to the one who counts its backend's failures.
   void Report(upstream::Outcome outcome);
   void ReportIfTimeout(Stage stage, upstream::Outcome outcome) {

@@ -23,6 +23,8 @@ std::string_view OutcomeName(Outcome outcome) {
       return "response_timeout";
     case Outcome::kStatus:
       return "status";
+    case Outcome::kTlsFailed:
+      return "tls_failed";
   }
   return {};
 }

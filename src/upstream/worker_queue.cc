@@ -243,8 +243,9 @@ void WorkerUpstream::ReportSlow(WorkerBackend& backend, Outcome outcome) {
     shared_backend.failure_run.store(0, std::memory_order_relaxed);
     return;
   }
-  const bool not_connected = outcome == Outcome::kRefused || outcome == Outcome::kConnectTimeout;
-  uint32_t found = outcome == Outcome::kRefused || outcome == Outcome::kReset ? kSuspect : 0;
+  const bool refused = outcome == Outcome::kRefused || outcome == Outcome::kTlsFailed;
+  const bool not_connected = refused || outcome == Outcome::kConnectTimeout;
+  uint32_t found = refused || outcome == Outcome::kReset ? kSuspect : 0;
   const config::PassiveHealth& rule = settings().passive_health;
   uint64_t seen = shared_backend.failure_run.load(std::memory_order_relaxed);
   health::FailureStep step;

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "rondo/metrics/backend_cell.h"
+#include "rondo/tls/client_setup.h"
 
 namespace rondo::upstream {
 
@@ -47,6 +48,7 @@ BackendConnection& WorkerUpstream::Make(WorkerBackend& backend, int fd) {
   auto* connection = new (memory) BackendConnection(backend, fd, loop_.engine(), loop_.Now());
   connection->receiver.set_unawaited(&OnUnawaited);
   connection->idle_timer_.set_fire(&OnIdleTimeout);
+  connection->way_ = way_;
   ++connections_;
   ++backend.uses;
   backend.cell().active.Add(1);
@@ -63,6 +65,7 @@ void WorkerUpstream::Free(BackendConnection& connection) {
 }
 
 bool WorkerUpstream::Fit(const BackendConnection& connection) const {
+  if (connection.way_ != way_) return false;
   const auto& keepalive = settings().keepalive;
   if (keepalive.max_requests > 0 &&
       connection.requests_ >= static_cast<uint64_t>(keepalive.max_requests)) {
@@ -90,9 +93,31 @@ bool WorkerUpstream::MayPool(const WorkerBackend& backend) {
   return true;
 }
 
-BackendConnection* WorkerUpstream::TakeIdle(WorkerBackend& backend, Duration idle_less_than) {
+namespace {
+
+bool IsFor(const BackendConnection& connection, const ClientEndpoints* client) {
+  if (client == nullptr || connection.client() == nullptr) return client == connection.client();
+  return *client == *connection.client();
+}
+
+// The warmest of `idle` that was introduced for this client.
+BackendConnection* FindIdle(IntrusiveList<BackendConnection>& idle, const ClientEndpoints* client) {
+  BackendConnection* found = nullptr;
+  idle.ForEach([&](BackendConnection& connection) {
+    if (found == nullptr && IsFor(connection, client)) found = &connection;
+  });
+  return found;
+}
+
+}  // namespace
+
+BackendConnection* WorkerUpstream::TakeIdle(WorkerBackend& backend, Duration idle_less_than,
+                                            const ClientEndpoints* client) {
   while (!backend.idle.empty()) {
-    BackendConnection& connection = backend.idle.front();
+    BackendConnection* found = &backend.idle.front();
+    if (introduces_clients()) found = FindIdle(backend.idle, client);
+    if (found == nullptr) return nullptr;
+    BackendConnection& connection = *found;
     if (loop_.Now() - connection.idle_since_ >= idle_less_than)
       return nullptr;  // the rest is older
     LeavePool(connection);
@@ -108,7 +133,8 @@ BackendConnection* WorkerUpstream::TakeIdle(WorkerBackend& backend, Duration idl
   return nullptr;
 }
 
-rt::Task<ConnectResult> WorkerUpstream::Connect(WorkerBackend& backend, rt::CancelToken& token) {
+rt::Task<ConnectResult> WorkerUpstream::Connect(WorkerBackend& backend, rt::CancelToken& token,
+                                                const ClientEndpoints* client) {
   const int fd = loop_.engine().OpenStream(backend.shared->address);
   if (fd < 0) co_return ConnectResult{nullptr, -fd};
   BackendConnection& connection = Make(backend, fd);
@@ -118,6 +144,13 @@ rt::Task<ConnectResult> WorkerUpstream::Connect(WorkerBackend& backend, rt::Canc
   if (result < 0) {
     Close(connection);
     co_return ConnectResult{nullptr, -result};
+  }
+  if (config_->tls != nullptr || introduces_clients()) {
+    const ConnectResult introduced = co_await Introduce(connection, client, token);
+    if (introduced.connection == nullptr) {
+      Close(connection);
+      co_return introduced;
+    }
   }
   connection.requests_ = 1;
   backend.cell().opened.Add();
@@ -133,6 +166,7 @@ void WorkerUpstream::Release(BackendConnection& connection) {
     const Duration promised = seconds(std::max(0, connection.keepalive_hint_s_ - 1));
     timeout = std::min(timeout, promised);
   }
+  if (backend.idle_count >= idle_max_) MakeRoom(backend);
   if (backend.idle_count >= idle_max_ || timeout <= Duration::zero() || !Fit(connection) ||
       connection.receiver.ready() || !MayPool(backend)) {
     Close(connection);
@@ -147,6 +181,12 @@ void WorkerUpstream::Release(BackendConnection& connection) {
   backend.cell().active.Add(-1);
   connection.receiver.Arm();
   loop_.wheel().Arm(connection.idle_timer_, loop_.Now() + timeout);
+}
+
+// What was introduced for a client is of no use to the others: the one that waits longest goes first,
+// since its client may have gone long ago.
+void WorkerUpstream::MakeRoom(WorkerBackend& backend) {
+  if (introduces_clients() && !backend.idle.empty()) Close(backend.idle.back());
 }
 
 void WorkerUpstream::LeavePool(BackendConnection& connection) {

@@ -144,7 +144,15 @@ void WorkerUpstream::MakeView() {
 void WorkerUpstream::Adopt(std::shared_ptr<const UpstreamConfig> config) {
   RONDO_CHECK(config->shared == config_->shared && !retired_);
   if (config == config_) return;
+  // What is open then was begun otherwise than it would be now: it serves what it serves, and no
+  // more.
+  const bool same_way =
+      config->tls == config_->tls && config->settings.send_proxy == settings().send_proxy;
   config_ = std::move(config);
+  if (!same_way) {
+    ++way_;
+    CloseIdle();
+  }
   Backends left;
   TakeConfig(left);
   MakeView();

@@ -1,12 +1,28 @@
 // A connection to a backend, as an exchange leases it or the pool holds it idle.
 #pragma once
 
+#include <memory>
+
+#include "rondo/base/freelist.h"
 #include "rondo/base/intrusive_list.h"
+#include "rondo/proxyproto/header.h"
 #include "rondo/rt/receiver.h"
 #include "rondo/rt/sender.h"
 #include "rondo/upstream/worker_backend.h"
 
 namespace rondo::upstream {
+
+// A client's connection, as a PROXY header tells a backend of it.
+struct ClientEndpoints {
+  proxyproto::Endpoint source;
+  proxyproto::Endpoint destination;
+  friend bool operator==(const ClientEndpoints&, const ClientEndpoints&) = default;
+};
+
+struct FreeEndpoints {
+  void operator()(ClientEndpoints* client) const;
+  Freelist* memory = nullptr;
+};
 
 // Made by WorkerUpstream, which frees it once its last op has completed.
 class BackendConnection : public ListHook<> {
@@ -18,7 +34,10 @@ class BackendConnection : public ListHook<> {
   // What the backend said in `Keep-Alive: timeout=`; -1: nothing.
   void set_keepalive_hint(int seconds) { keepalive_hint_s_ = seconds; }
   WorkerBackend& backend() { return backend_; }
+  // The secured descriptor, where TLS is spoken.
   int fd() const { return fd_; }
+  // The client that it was introduced for: only that one's requests may use it. Null: anybody's.
+  const ClientEndpoints* client() const { return client_.get(); }
 
  private:
   friend class WorkerUpstream;
@@ -32,7 +51,10 @@ class BackendConnection : public ListHook<> {
   IdleTimer idle_timer_;
   Instant opened_at_;
   Instant idle_since_{};
+  std::unique_ptr<ClientEndpoints, FreeEndpoints> client_;
   int fd_;
+  // Of WorkerUpstream::way_: one that was made otherwise than new ones are now is used up.
+  uint32_t way_ = 0;
   uint32_t requests_ = 0;
   int keepalive_hint_s_ = -1;
   bool idle_ = false;
@@ -42,6 +64,8 @@ class BackendConnection : public ListHook<> {
 struct ConnectResult {
   BackendConnection* connection = nullptr;
   int error = 0;  // errno; ECANCELED: the token
+  // Where there was a connection, but no TLS handshake: why (static).
+  const char* tls_failure = nullptr;
 };
 
 }  // namespace rondo::upstream

@@ -33,10 +33,11 @@ enum class Outcome : uint8_t {
   kBadAnswer,        // not HTTP
   kResponseTimeout,  // no head in time
   kStatus,           // one of those that retries.on names
+  kTlsFailed,        // the connection was made, but no TLS handshake
 };
-inline constexpr size_t kOutcomeCount = 7;
+inline constexpr size_t kOutcomeCount = 8;
 // "success", "connect_refused", "connect_timeout", "backend_reset", "bad_response",
-// "response_timeout", "status".
+// "response_timeout", "status", "tls_failed".
 std::string_view OutcomeName(Outcome outcome);
 
 // Bits of BackendShared::reports.

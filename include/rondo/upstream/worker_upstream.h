@@ -11,6 +11,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,11 @@
 #include "rondo/upstream/pick_state.h"
 #include "rondo/upstream/snapshot.h"
 #include "rondo/upstream/worker_backend.h"
+
+namespace rondo::tls {
+class ClientSetup;
+class SessionStore;
+}  // namespace rondo::tls
 
 namespace rondo::upstream {
 
@@ -145,11 +151,17 @@ class WorkerUpstream {
   }
 
   // -- connections --
+  // Whether backends are told of each client by a PROXY header: then its endpoints are asked for
+  // below (null: unknown).
+  bool introduces_clients() const { return settings().send_proxy != config::SendProxy::kOff; }
   // The warmest idle connection that is fit for another request, or nothing. `idle_less_than`: one
-  // that was idle longer is left alone.
-  BackendConnection* TakeIdle(WorkerBackend& backend, Duration idle_less_than);
-  // A new connection; `token` ends the attempt.
-  rt::Task<ConnectResult> Connect(WorkerBackend& backend, rt::CancelToken& token);
+  // that was idle longer is left alone. `client`: only one that was introduced for it.
+  BackendConnection* TakeIdle(WorkerBackend& backend, Duration idle_less_than,
+                              const ClientEndpoints* client = nullptr);
+  // A new connection, with its PROXY header and TLS handshake behind it where the upstream has
+  // them; `token` ends the attempt. `client` outlives the task.
+  rt::Task<ConnectResult> Connect(WorkerBackend& backend, rt::CancelToken& token,
+                                  const ClientEndpoints* client = nullptr);
   // The answer was received whole and the backend keeps the connection open: into the pool, where
   // there is room.
   void Release(BackendConnection& connection);
@@ -214,6 +226,16 @@ class WorkerUpstream {
   void Free(BackendConnection& connection);
   void LeavePool(BackendConnection& connection);
   bool Fit(const BackendConnection& connection) const;
+  void MakeRoom(WorkerBackend& backend);
+
+  // -- worker_introduce.cc --
+  rt::Task<ConnectResult> Introduce(BackendConnection& connection, const ClientEndpoints* client,
+                                    rt::CancelToken& token);
+  rt::Task<ConnectResult> ShakeHands(BackendConnection& connection,
+                                     std::shared_ptr<const tls::ClientSetup> setup,
+                                     std::string name, rt::CancelToken& token);
+  void KeepClient(BackendConnection& connection, const ClientEndpoints& client);
+  std::string ServerName(const WorkerBackend& backend) const;
   static bool MayPool(const WorkerBackend& backend);
 
   rt::Loop& loop_;
@@ -241,6 +263,9 @@ class WorkerUpstream {
   std::unique_ptr<balance::Policy> primary_policy_;
   std::unique_ptr<balance::Policy> backup_policy_;
   absl::flat_hash_map<uint64_t, WorkerBackend*> sticky_;  // empty without `sticky`
+
+  std::unique_ptr<tls::SessionStore> sessions_;  // made with the first TLS connection
+  uint32_t way_ = 0;  // moves with every change to how connections begin
 
   IntrusiveList<QueueWait, QueueWait> queue_;
   RetryBudget budget_;
