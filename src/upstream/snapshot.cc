@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "rondo/base/check.h"
+#include "rondo/http/client_certificate.h"
 
 namespace rondo::upstream {
 namespace {
@@ -24,7 +25,47 @@ size_t IndexOf(Names upstreams, std::string_view name) {
   return static_cast<size_t>(found - upstreams.begin());
 }
 
-RouteAction ActionOf(const config::RouteConfig& route, Names upstreams) {
+bool NamesField(const http::HeaderEdits& edits, std::string_view name) {
+  const auto is = [&](std::string_view other) { return http::EqualsIgnoreCase(name, other); };
+  return std::any_of(edits.set.begin(), edits.set.end(),
+                     [&](const auto& each) { return is(each.first); }) ||
+         std::any_of(edits.remove.begin(), edits.remove.end(), is);
+}
+
+constexpr std::string_view kHsts = "Strict-Transport-Security";
+
+// RFC 6797 §6.1: the listener speaks nothing but TLS, so that it may stand in every answer.
+std::string HstsValue(const config::Listener& listener) {
+  if (!listener.tls || !listener.tls->hsts) return {};
+  const auto age = std::chrono::duration_cast<std::chrono::seconds>(*listener.tls->hsts);
+  return "max-age=" + std::to_string(age.count());
+}
+
+std::string ReplyFields(const config::Listener& listener) {
+  const std::string value = HstsValue(listener);
+  return value.empty() ? std::string() : std::string(kHsts) + ": " + value + "\r\n";
+}
+
+http::HeaderEdits RequestEdits(const config::RouteConfig& route, const config::Listener& listener) {
+  http::HeaderEdits edits = route.request_headers;
+  if (listener.tls && !listener.tls->client_ca.empty()) {
+    for (std::string& name : http::ForgeableClientNames()) edits.remove.push_back(std::move(name));
+  }
+  return edits;
+}
+
+// What the route itself says of HSTS holds.
+http::HeaderEdits ResponseEdits(const config::RouteConfig& route,
+                                const config::Listener& listener) {
+  http::HeaderEdits edits = route.response_headers;
+  if (std::string value = HstsValue(listener); !value.empty() && !NamesField(edits, kHsts)) {
+    edits.set.emplace_back(kHsts, std::move(value));
+  }
+  return edits;
+}
+
+RouteAction ActionOf(const config::RouteConfig& route, const config::Listener& listener,
+                     Names upstreams) {
   RouteAction action;
   if (!route.upstream.empty()) action.upstream = IndexOf(upstreams, route.upstream);
   if (!route.upstreams.empty()) {
@@ -35,9 +76,36 @@ RouteAction ActionOf(const config::RouteConfig& route, Names upstreams) {
     }
     action.split = route::WeightedSplit(weights);
   }
-  action.request_edits = http::CompiledEdits(route.request_headers);
-  action.response_edits = http::CompiledEdits(route.response_headers);
+  action.request_edits = http::CompiledEdits(RequestEdits(route, listener));
+  action.response_edits = http::CompiledEdits(ResponseEdits(route, listener));
+  action.own_client_fields = http::ClientFieldsOf(route.request_headers);
+  action.guarded =
+      !route.allow.empty() || !route.deny.empty() || route.uri_bytes > 0 || route.rate_limit;
   return action;
+}
+
+// Whether buckets that were filled under one limit mean the same under another: those of the same
+// key, filled at the same rate. Less burst is waited for longer.
+bool SameBuckets(const config::RouteConfig& a, const config::RouteConfig& b) {
+  return a.rate_limit && b.rate_limit && a.match == b.match &&
+         a.rate_limit->key == b.rate_limit->key &&
+         a.rate_limit->requests == b.rate_limit->requests && a.rate_limit->per == b.rate_limit->per;
+}
+
+// The table of a route that limits: the one that it had before, else a new one.
+std::shared_ptr<protect::RateTable> RateTableOf(const config::RouteConfig& route,
+                                                const ListenerSnapshot::Inherited& inherited,
+                                                const std::vector<RouteAction>& made) {
+  const ListenerSnapshot* previous = inherited.previous;
+  for (size_t i = 0; previous != nullptr && i < previous->actions.size(); ++i) {
+    if (!SameBuckets(previous->settings.routes[i], route)) continue;
+    const auto& table = previous->actions[i].rate_table;
+    const bool taken = std::any_of(made.begin(), made.end(), [&](const RouteAction& each) {
+      return each.rate_table == table;
+    });
+    if (!taken) return table;
+  }
+  return std::make_shared<protect::RateTable>(protect::RateTable::kSlotsDefault, inherited.seed);
 }
 
 std::vector<std::string_view> NamesOf(
@@ -132,12 +200,25 @@ std::shared_ptr<const UpstreamConfig> ReuseOrMake(
 
 ListenerSnapshot::ListenerSnapshot(const config::Listener& listener, uint32_t slot_number,
                                    Names upstream_names,
-                                   std::shared_ptr<const tls::ServerSetup> server_tls)
+                                   std::shared_ptr<const tls::ServerSetup> server_tls,
+                                   const Inherited& inherited)
     : settings(listener),
       slot(slot_number),
       tls(std::move(server_tls)),
-      router(MatchesOf(listener)) {
-  for (const auto& each : settings.routes) actions.push_back(ActionOf(each, upstream_names));
+      router(MatchesOf(listener)),
+      shared(inherited.shared),
+      guarded(!listener.allow.empty() || !listener.deny.empty() || listener.connections_total > 0 ||
+              listener.connections_per_address > 0),
+      reply_fields(ReplyFields(listener)) {
+  for (const auto& each : settings.routes) {
+    RouteAction action = ActionOf(each, settings, upstream_names);
+    if (each.rate_limit) action.rate_table = RateTableOf(each, inherited, actions);
+    actions.push_back(std::move(action));
+  }
+  if (settings.connections_per_address > 0 && shared->addresses == nullptr) {
+    shared->addresses = std::make_unique<protect::AddressCounts>(
+        protect::AddressCounts::kSlotsDefault, inherited.seed);
+  }
 }
 
 Snapshot::Snapshot(SnapshotParts parts, const Snapshot* previous)
@@ -166,17 +247,26 @@ Snapshot::Snapshot(uint64_t revision_number, const config::Config& checked_confi
 
 void Snapshot::AddListeners(const SnapshotParts& parts, const Snapshot* previous) {
   const std::vector<std::string_view> names = NamesOf(upstreams);
-  if (previous != nullptr) slot_names_ = previous->slot_names_;
+  if (previous != nullptr) {
+    slot_names_ = previous->slot_names_;
+    slot_shared_ = previous->slot_shared_;
+  }
   for (const config::Listener& each : parts.config->listeners) {
     const auto found = std::find(slot_names_.begin(), slot_names_.end(), each.name);
     const auto slot = static_cast<uint32_t>(found - slot_names_.begin());
-    if (found == slot_names_.end()) slot_names_.push_back(each.name);
+    if (found == slot_names_.end()) {
+      slot_names_.push_back(each.name);
+      slot_shared_.push_back(std::make_shared<ListenerShared>());
+    }
     std::shared_ptr<const ListenerSnapshot> listener;
     if (previous != nullptr) listener = previous->ShareListener(slot);
     std::shared_ptr<const tls::ServerSetup> tls = TlsOf(parts, each.name);
     if (listener == nullptr || listener->tls != tls || !(listener->settings == each) ||
         !StillResolves(*listener, names)) {
-      listener = std::make_shared<const ListenerSnapshot>(each, slot, names, std::move(tls));
+      const ListenerSnapshot::Inherited inherited{slot_shared_[slot], listener.get(),
+                                                  parts.protect_seed};
+      listener =
+          std::make_shared<const ListenerSnapshot>(each, slot, names, std::move(tls), inherited);
     }
     listeners.push_back(std::move(listener));
   }

@@ -14,8 +14,10 @@
 #include "rondo/config/config.h"
 #include "rondo/http/header_edits.h"
 #include "rondo/http/sticky.h"
+#include "rondo/protect/rate_table.h"
 #include "rondo/route/router.h"
 #include "rondo/route/weighted_split.h"
+#include "rondo/upstream/listener_shared.h"
 #include "rondo/upstream/shared.h"
 
 namespace rondo::tls {
@@ -55,16 +57,30 @@ struct RouteAction {
   size_t upstream = SIZE_MAX;           // index in Snapshot::upstreams; kNoUpstream: answers itself
   route::WeightedSplit split;           // where the route has several upstreams
   std::vector<size_t> split_upstreams;  // their indices, in the order of the split
+  // With those of the listener's TLS: what clients may not say of their certificates, and HSTS.
   http::CompiledEdits request_edits;
   http::CompiledEdits response_edits;
+  // Whether anything is asked before the request goes on: allow, deny, uri_bytes or rate_limit.
+  bool guarded = false;
+  // Where there is a rate_limit. Its buckets outlive a reload that leaves the route's match and the
+  // limit's rate and key as they are.
+  std::shared_ptr<protect::RateTable> rate_table;
+  // Of the fields about a client's certificate, those that the route itself sets or removes.
+  uint8_t own_client_fields = 0;
 };
 
 // One listener with its routes compiled.
 struct ListenerSnapshot {
+  // What it takes over from before: `previous` (null: nothing) is the same listener's.
+  struct Inherited {
+    std::shared_ptr<ListenerShared> shared;
+    const ListenerSnapshot* previous = nullptr;
+    uint64_t seed = 0;  // of new tables
+  };
   // `upstream_names` in the order of Snapshot::upstreams; the routes name no other.
   ListenerSnapshot(const config::Listener& listener, uint32_t slot_number,
                    std::span<const std::string_view> upstream_names,
-                   std::shared_ptr<const tls::ServerSetup> server_tls = nullptr);
+                   std::shared_ptr<const tls::ServerSetup> server_tls, const Inherited& inherited);
   const config::Listener settings;
   // The same for a listener's name in all snapshots of a process; never another listener's.
   const uint32_t slot;
@@ -72,6 +88,12 @@ struct ListenerSnapshot {
   const std::shared_ptr<const tls::ServerSetup> tls;
   route::Router router;
   std::vector<RouteAction> actions;  // one for each route
+  // The same object in all snapshots.
+  const std::shared_ptr<ListenerShared> shared;
+  // Whether anything is asked of a new connection: allow, deny or connections.
+  const bool guarded;
+  // "Name: value\r\n" lines of answers that no route makes.
+  const std::string reply_fields;
   static constexpr size_t kNoUpstream = SIZE_MAX;
 };
 
@@ -84,6 +106,8 @@ struct SnapshotParts {
   std::vector<std::shared_ptr<const UpstreamConfig>> upstreams;
   // By the listener's name; a listener that is not here is plain.
   std::vector<std::pair<std::string, std::shared_ptr<const tls::ServerSetup>>> listener_tls;
+  // What clients' addresses and keys are spread by; they must not know it.
+  uint64_t protect_seed = 0;
 };
 
 struct Snapshot {
@@ -111,7 +135,9 @@ struct Snapshot {
  private:
   void AddListeners(const SnapshotParts& parts, const Snapshot* previous);
   std::shared_ptr<const ListenerSnapshot> ShareListener(uint32_t slot) const;
-  std::vector<std::string> slot_names_;  // of all listeners there ever were
+  // Of all listeners there ever were.
+  std::vector<std::string> slot_names_;
+  std::vector<std::shared_ptr<ListenerShared>> slot_shared_;
   std::vector<const ListenerSnapshot*> by_slot_;
 };
 
