@@ -50,9 +50,10 @@ class Numbers {
     input.reloads_ok = 2;
     input.process = {1.5, 1000.25, 4096, 8192, 12, 1024};
   }
-  void AddListener(std::string name) {
+  void AddListener(std::string name, bool tls = false) {
     config::Listener listener;
     listener.name = std::move(name);
+    if (tls) listener.tls.emplace();
     listeners_.push_back(std::move(listener));
   }
   UpstreamView& AddUpstream(std::string name) {
@@ -174,6 +175,39 @@ TEST(MetricsPage, TellsOfListenersAlsoWithoutTraffic) {
   EXPECT_THAT(Samples(page, "rondo_rejected_total"),
               ElementsAre(R"(rondo_rejected_total{listener="web",reason="no_route"} 1)",
                           R"(rondo_rejected_total{listener="web",reason="queue_full"} 2)"));
+}
+
+TEST(MetricsPage, TellsOfHandshakesOfListenersWithTlsAndOfWhenCertificatesEnd) {
+  Numbers numbers;
+  numbers.AddListener("plain");
+  numbers.AddListener("web", true);
+  numbers.AddListener("idle", true);
+  numbers.Cell(0, "web", "").handshakes.Add(3);
+  numbers.Cell(1, "web", "").handshakes.Add(1);
+  numbers.Cell(1, "web", "").resumed_handshakes.Add(7);
+  numbers.Cell(0, "web", "").handshake_failures.Add("unsupported_version");
+  numbers.Cell(1, "web", "").handshakes_under_way.Add(2);
+  const std::vector<ServedCertificate> certificates = {
+      {"web", "/tls/a.pem", "CN=a", "ab", 1900000000}, {"(admin)", "/tls/b.pem", "CN=b", "cd", 7}};
+  numbers.input.certificates = &certificates;
+  const std::string page = numbers.Page();
+  EXPECT_THAT(
+      Samples(page, "rondo_tls_handshakes_total"),
+      ElementsAre(
+          R"(rondo_tls_handshakes_total{listener="idle",result="ok",resumed="false"} 0)",
+          R"(rondo_tls_handshakes_total{listener="idle",result="ok",resumed="true"} 0)",
+          R"(rondo_tls_handshakes_total{listener="web",result="ok",resumed="false"} 4)",
+          R"(rondo_tls_handshakes_total{listener="web",result="ok",resumed="true"} 7)",
+          R"(rondo_tls_handshakes_total{listener="web",result="unsupported_version",resumed="false"} 1)"));
+  EXPECT_THAT(Samples(page, "rondo_tls_handshakes_in_progress"),
+              ElementsAre(R"(rondo_tls_handshakes_in_progress{listener="idle"} 0)",
+                          R"(rondo_tls_handshakes_in_progress{listener="web"} 2)"));
+  EXPECT_THAT(
+      Samples(page, "rondo_tls_certificate_not_after_seconds"),
+      ElementsAre(
+          R"(rondo_tls_certificate_not_after_seconds{listener="web",certificate="/tls/a.pem"} 1900000000)",
+          R"(rondo_tls_certificate_not_after_seconds{listener="(admin)",certificate="/tls/b.pem"
+} 7)"));
 }
 
 TEST(MetricsPage, TellsOfQueuesRetriesAndTunnels) {
