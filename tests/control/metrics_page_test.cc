@@ -206,8 +206,8 @@ TEST(MetricsPage, TellsOfHandshakesOfListenersWithTlsAndOfWhenCertificatesEnd) {
       Samples(page, "rondo_tls_certificate_not_after_seconds"),
       ElementsAre(
           R"(rondo_tls_certificate_not_after_seconds{listener="web",certificate="/tls/a.pem"} 1900000000)",
-          R"(rondo_tls_certificate_not_after_seconds{listener="(admin)",certificate="/tls/b.pem"
-} 7)"));
+          "rondo_tls_certificate_not_after_seconds{listener=\"(admin)\","
+          "certificate=\"/tls/b.pem\"} 7"));
 }
 
 TEST(MetricsPage, TellsOfQueuesRetriesAndTunnels) {
@@ -307,7 +307,9 @@ TEST(MetricsPage, WhatHasGoneFromTheConfigurationIsLeftOut) {
 
 TEST(MetricsPage, WhatClientsAndBackendsInventMakesNoSeries) {
   Numbers numbers;
-  numbers.AddListener("web");
+  numbers.AddListener("web", true);
+  const std::vector<ServedCertificate> certificates = {{"web", "/tls/a.pem", "CN=a", "ab", 7}};
+  numbers.input.certificates = &certificates;
   UpstreamView& api = numbers.AddUpstream("api");
   metrics::BackendCell& backend = Numbers::AddBackend(api, "one", 80).shared->CellOf(0);
   metrics::TrafficCell& cell = numbers.Cell(0, "web", "api");
@@ -382,7 +384,9 @@ Families OfDocument() {
 
 TEST(MetricsPage, IsWhatItsDocumentSays) {
   Numbers numbers;
-  numbers.AddListener("web");
+  numbers.AddListener("web", true);
+  const std::vector<ServedCertificate> certificates = {{"web", "/tls/a.pem", "CN=a", "ab", 7}};
+  numbers.input.certificates = &certificates;
   UpstreamView& api = numbers.AddUpstream("api");
   metrics::BackendCell& backend = Numbers::AddBackend(api, "one", 80).shared->CellOf(0);
   backend.codes.Add(metrics::Method::kOther, 200);
