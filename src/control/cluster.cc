@@ -28,8 +28,9 @@ Cluster::Cluster(rt::Loop& loop, config::Config base, ClusterOptions options, Cl
       events_(events),
       changed_(loop.engine()) {
   state_.revision = 1;
-  members_ = std::make_unique<Members>(Members::Parts{loop_, links_, publisher_, events_, changed_,
-                                                      options_.bell, options_.workers});
+  members_ =
+      std::make_unique<Members>(Members::Parts{loop_, links_, publisher_, events_, changed_,
+                                               options_.bell, options_.workers, options_.seed});
 }
 
 Cluster::~Cluster() = default;

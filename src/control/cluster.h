@@ -57,6 +57,7 @@ struct ClusterOptions {
   std::string config_path;  // what Reload reads; empty: there is no file (a proxy in one line), and
                             // Reload says so
   config::Environment environment;  // of reloads and PUT config
+  uint64_t seed = 0;                // what clients' addresses are spread by: theirs not to know
 };
 
 class Members;

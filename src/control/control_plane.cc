@@ -31,6 +31,7 @@ ClusterOptions OptionsOf(const ServerOptions& options, size_t workers,
   result.bell = &bell;
   result.config_path = options.config_path;
   result.environment = config::ProcessEnvironment();
+  result.seed = Seed();
   return result;
 }
 

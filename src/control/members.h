@@ -32,6 +32,7 @@ class Members {
     rt::Notice& changed;
     upstream::ControlBell* bell;
     size_t workers;
+    uint64_t seed = 0;
   };
   struct Upstream : UpstreamView {
     config::Upstream bare;  // settings without backends
