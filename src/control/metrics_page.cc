@@ -32,6 +32,7 @@ struct TrafficSum {
   uint64_t resumed_handshakes = 0;
   int64_t handshakes_under_way = 0;
   Reasons handshake_failures;
+  std::map<std::pair<size_t, bool>, uint64_t> limited;  // by route and dry_run
 };
 
 struct BackendSum {
@@ -97,6 +98,9 @@ class Page {
         sum.resumed_handshakes += cell.resumed_handshakes.value();
         sum.handshakes_under_way += cell.handshakes_under_way.value();
         AddReasons(cell.handshake_failures, sum.handshake_failures);
+        metrics::ForEachLimited(cell, [&sum](size_t route, bool dry_run, uint64_t count) {
+          sum.limited[{route, dry_run}] += count;
+        });
       });
     }
   }
@@ -145,6 +149,19 @@ class Page {
     }
   }
 
+  void WriteLimited() {
+    writer_.Family("rondo_rate_limited_total", Type::kCounter,
+                   "Requests beyond a route's rate_limit; with dry_run they were let through.");
+    for (const auto& [key, sum] : traffic_) {
+      for (const auto& [route, count] : sum.limited) {
+        writer_.Sample({{"listener", key.first},
+                        {"route", std::to_string(route.first)},
+                        {"dry_run", route.second ? "true" : "false"}},
+                       count);
+      }
+    }
+  }
+
   void WriteListeners() {
     std::map<std::string_view, Reasons> rejected;
     std::map<std::string_view, int64_t> connections;
@@ -160,6 +177,7 @@ class Page {
         writer_.Sample({{"listener", listener}, {"reason", reason}}, count);
       }
     }
+    WriteLimited();
     writer_.Family("rondo_connections", Type::kGauge,
                    "Connections of clients now, tunnels included.");
     for (const auto& [listener, count] : connections)

@@ -27,12 +27,12 @@ std::string_view MethodName(Method method) {
   return "other";
 }
 
-CodeTable::~CodeTable() {
+NumberTable::~NumberTable() {
   Chunk* chunk = first_.next.load(std::memory_order_relaxed);
   while (chunk != nullptr) delete std::exchange(chunk, chunk->next.load(std::memory_order_relaxed));
 }
 
-CodeTable::Entry& CodeTable::Find(uint32_t key) {
+NumberTable::Entry& NumberTable::Find(uint32_t key) {
   for (Chunk* chunk = &first_;;) {
     for (Entry& entry : chunk->entries) {
       const uint32_t used = entry.key.load(std::memory_order_relaxed);

@@ -34,20 +34,19 @@ constexpr uint16_t CodeOf(int status) {
   return status >= 100 && status <= 599 ? static_cast<uint16_t>(status) : uint16_t{0};
 }
 
-// Requests by method and status code.
-class CodeTable {
+// Counts under numbers from 1 on.
+class NumberTable {
  public:
-  CodeTable() = default;
-  CodeTable(const CodeTable&) = delete;
-  CodeTable& operator=(const CodeTable&) = delete;
-  ~CodeTable();
+  NumberTable() = default;
+  NumberTable(const NumberTable&) = delete;
+  NumberTable& operator=(const NumberTable&) = delete;
+  ~NumberTable();
 
-  void Add(Method method, int status) {
-    const uint32_t key = KeyOf(method, CodeOf(status));
+  void Add(uint32_t key) {
     if (last_ == nullptr || last_->key.load(std::memory_order_relaxed) != key) last_ = &Find(key);
     last_->count.Add();
   }
-  // Calls visit(Method, uint16_t code, uint64_t count) for each pair that was counted. Any thread.
+  // Calls visit(uint32_t key, uint64_t count) for each that was counted. Any thread.
   template <class Visit>
   void ForEach(Visit visit) const {
     for (const Chunk* chunk = &first_; chunk != nullptr;
@@ -55,8 +54,7 @@ class CodeTable {
       for (const Entry& entry : chunk->entries) {
         const uint32_t key = entry.key.load(std::memory_order_acquire);
         if (key == 0) return;
-        visit(static_cast<Method>((key - 1) >> 16), static_cast<uint16_t>((key - 1) & 0xffff),
-              entry.count.value());
+        visit(key, entry.count.value());
       }
     }
   }
@@ -70,13 +68,28 @@ class CodeTable {
     std::array<Entry, 8> entries;
     std::atomic<Chunk*> next{nullptr};
   };
-  static uint32_t KeyOf(Method method, uint16_t code) {
-    return ((static_cast<uint32_t>(method) << 16) | code) + 1;
-  }
   Entry& Find(uint32_t key);
 
   Chunk first_;
   Entry* last_ = nullptr;  // the writer's: most requests are like the one before
+};
+
+// Requests by method and status code.
+class CodeTable {
+ public:
+  void Add(Method method, int status) {
+    counts_.Add(((static_cast<uint32_t>(method) << 16) | CodeOf(status)) + 1);
+  }
+  // Calls visit(Method, uint16_t code, uint64_t count) for each pair that was counted. Any thread.
+  template <class Visit>
+  void ForEach(Visit visit) const {
+    counts_.ForEach([&](uint32_t key, uint64_t count) {
+      visit(static_cast<Method>((key - 1) >> 16), static_cast<uint16_t>((key - 1) & 0xffff), count);
+    });
+  }
+
+ private:
+  NumberTable counts_;
 };
 
 // Counts by reason. Reasons are string constants of the program: there are few, and they live for

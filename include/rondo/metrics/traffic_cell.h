@@ -17,6 +17,7 @@ struct TrafficCell {
   Counter received_bytes;     // bodies of requests
   Counter sent_bytes;         // to clients, heads included
   Gauge connections;          // of clients; with an upstream: tunnels alone
+  NumberTable limited;        // requests beyond a rate_limit: see CountLimited
   // TLS with clients; only without an upstream.
   Gauge handshakes_under_way;
   Counter handshakes;              // that were carried through from the start
@@ -30,6 +31,18 @@ inline void CountAnswer(TrafficCell& cell, Minute& minute, Method method, int st
   cell.codes.Add(method, status);
   cell.duration.Observe(took);
   minute.Observe(now, took, status >= 500);
+}
+
+// A request was beyond the rate_limit of the listener's route of that index; dry_run: it goes on.
+inline void CountLimited(TrafficCell& cell, size_t route, bool dry_run) {
+  cell.limited.Add(static_cast<uint32_t>((route << 1 | (dry_run ? 1 : 0)) + 1));
+}
+// Calls visit(size_t route, bool dry_run, uint64_t count).
+template <class Visit>
+void ForEachLimited(const TrafficCell& cell, Visit visit) {
+  cell.limited.ForEach([&visit](uint32_t key, uint64_t count) {
+    visit(static_cast<size_t>((key - 1) >> 1), ((key - 1) & 1) != 0, count);
+  });
 }
 
 }  // namespace rondo::metrics
