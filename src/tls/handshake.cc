@@ -42,6 +42,7 @@ class OpensslHandshake : public Handshake {
 
  private:
   virtual void Describe(HandshakeResult& result) const = 0;
+  virtual void Failed() {}
   // May HandOver(). null: out of memory.
   virtual std::unique_ptr<Channel> MakeChannel() = 0;
 
@@ -93,6 +94,7 @@ class ClientHandshake final : public OpensslHandshake {
 
  private:
   void Describe(HandshakeResult&) const override {}
+  void Failed() override { ForgetSession(ssl()); }
   std::unique_ptr<Channel> MakeChannel() override { return HandOver(); }
 };
 
@@ -112,7 +114,9 @@ Handshake::Step OpensslHandshake::Advance(std::string_view received, size_t* con
   TakeOutput();
   if (done == 1) return Finish();
   if (SSL_get_error(ssl_.get(), done) == SSL_ERROR_WANT_READ) return Step::kNeedMore;
-  return Fail(TakeReason(ssl_.get(), first_byte_, &detail_));
+  const char* const reason = TakeReason(ssl_.get(), first_byte_, &detail_);
+  Failed();
+  return Fail(reason);
 }
 
 Handshake::Step OpensslHandshake::Finish() {

@@ -12,9 +12,10 @@
 namespace rondo::tls {
 namespace {
 
-// What a record takes beside its plain bytes, at most, and a key update that OpenSSL puts in front.
-constexpr size_t kOverhead = kRecordHeader + 8 + kTagBytes + 1;
-constexpr size_t kKeyUpdate = kOverhead + 5;
+// What a record takes beside its plain bytes, at most: with CBC a nonce, a digest and padding.
+constexpr size_t kOverhead = kRecordHeader + 16 + 48 + 16;
+// What OpenSSL may put in front of it.
+constexpr size_t kKeyUpdate = kRecordHeader + 5 + 1 + kTagBytes;
 // The least by which a record is longer than its bytes: TLS 1.2 with ChaCha20 has a tag alone.
 constexpr size_t kOverheadLeast = kRecordHeader + kTagBytes;
 
