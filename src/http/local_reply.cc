@@ -123,7 +123,9 @@ size_t WriteLocalReply(const LocalReply& reply, char* out, size_t capacity) {
   const Body body{reply,
                   reply.message.empty() ? MessageOf(reply.reason, reply.status) : reply.message};
   const size_t body_bytes = body.Size();
-  if (kHeadBytesMax + reply.date.size() + body_bytes > capacity) return 0;
+  if (kHeadBytesMax + reply.date.size() + reply.extra_fields.size() + body_bytes > capacity) {
+    return 0;
+  }
   HeadWriter writer(out);
   WriteStatusLine(reply.status, writer);
   switch (reply.format) {
@@ -143,6 +145,7 @@ size_t WriteLocalReply(const LocalReply& reply, char* out, size_t capacity) {
     writer.Decimal(static_cast<uint64_t>(reply.retry_after_s));
     writer.EndLine();
   }
+  writer.Text(reply.extra_fields);
   WriteConnection(reply.close, reply.keep_alive, writer);
   writer.EndLine();
   if (!reply.head_only) body.Write(writer);

@@ -72,6 +72,9 @@ constexpr Message kMessages[] = {
     {"request_header_timeout", "the request head did not arrive in time"},
     {"request_body_timeout", "the request body stopped arriving"},
     {"rate_limited", "too many requests; try again later"},
+    {"denied", "this client is not allowed here"},
+    {"uri_too_long", "the request target is longer than this server accepts"},
+    {"request_too_slow", "the request arrived too slowly"},
     // Backends.
     {"no_backend_up", "no backend is available for this request"},
     {"queue_full", "too many requests are waiting for a backend"},

@@ -4,14 +4,24 @@
 
 namespace rondo::proxy {
 
-const char* RefusalOf(Worker&, const upstream::ListenerSnapshot& listener, Origin& origin) {
+bool IsDenied(const std::vector<Network>& allow, const std::vector<Network>& deny,
+              const IpAddress* client) {
+  if (client == nullptr) return !allow.empty();
+  return http::IsIn(*client, deny) || (!allow.empty() && !http::IsIn(*client, allow));
+}
+
+const char* RefusalOf(Worker& worker, const upstream::ListenerSnapshot& listener, Origin& origin) {
+  if (!listener.guarded) return nullptr;
   const config::Listener& settings = listener.settings;
-  if (!origin.has_peer || (settings.allow.empty() && settings.deny.empty())) return nullptr;
-  // Whom a trusted proxy brings is known with each request.
-  if (http::IsIn(origin.peer, settings.trusted_proxies)) return nullptr;
-  const bool denied = http::IsIn(origin.peer, settings.deny) ||
-                      (!settings.allow.empty() && !http::IsIn(origin.peer, settings.allow));
-  return denied ? "denied" : nullptr;
+  // Whom a trusted proxy brings is known with each request, and its connections are not its own.
+  // A unix socket is in the same place: its peer has no address.
+  const bool own = origin.has_peer && !http::IsIn(origin.peer, settings.trusted_proxies);
+  if (own && IsDenied(settings.allow, settings.deny, &origin.peer)) return "denied";
+  if (settings.connections_total == 0 && settings.connections_per_address == 0) return nullptr;
+  if (origin.facts == nullptr) origin.facts = MakeFacts(worker);
+  return origin.facts->place.Take(listener.shared,
+                                  {settings.connections_total, settings.connections_per_address},
+                                  own ? &origin.peer : nullptr);
 }
 
 }  // namespace rondo::proxy

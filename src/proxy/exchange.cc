@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "proxy/listeners.h"
 #include "proxy/tunnel.h"
 #include "rondo/balance/stable_hash.h"
 #include "rondo/route/normalise.h"
@@ -36,6 +37,7 @@ rt::Task<After> Exchange::Run() {
   // Without a failure to tell the client went away before its head was whole: nobody to answer.
   if (head == HeadState::kNone && !failure_) co_return After::kClose;
   client_.PinVersion();
+  WatchPace();
   traffic_ = &worker_.traffic_table().Of(client_.slot(), client_.listener().settings.name);
   const bool forward = head == HeadState::kComplete && Route();
   if (failure_) {
@@ -64,12 +66,17 @@ Exchange::HeadState Exchange::ParseHead() {
 // Reads until the whole head is in input_ and parsed; false where there will be none, with failure_ set
 // where the client is to be told. One deadline for the whole head, however its bytes dribble in.
 rt::Task<bool> Exchange::ReadHead() {
-  client_.deadline.Set(began_ + worker_.snapshot().config.timeouts.request_header);
+  const Instant latest = began_ + worker_.snapshot().config.timeouts.request_header;
+  const upstream::ListenerSnapshot& listener = *worker_.listeners().Find(client_.slot());
+  request_rate_ = protect::RateWatch(listener.settings.min_rate_request);
+  request_rate_.Moved(input_.size(), began_);
   for (;;) {
+    client_.deadline.Set(RequestDue(worker_.loop().Now(), latest));
     const int32_t received = co_await client_.receiver.Wait(client_.token);
+    const bool too_slow = TookTooLong(received, worker_.loop().Now());
     if (received <= 0) {
       if (client_.token.reason() == rt::CancelReason::kDeadline && !input_.empty()) {
-        Fail(408, "request_header_timeout", Stage::kPick);
+        Fail(408, too_slow ? "request_too_slow" : "request_header_timeout", Stage::kPick);
       }
       co_return false;
     }
@@ -156,8 +163,11 @@ After Exchange::Finish() {
   if (tunnelled_) return After::kTunnel;
   Account();
   if (!response_began_) return After::kClose;
-  // Where only the end of the connection ends the body, an ordinary end would make a cut answer look whole.
-  if (!response_whole_ && close_ends_response_) return After::kReset;
+  // Where only the end of the connection ends the body, an ordinary end would make a cut answer look whole. Who is
+  // too slow to read it is not waited for.
+  if (!response_whole_ && (close_ends_response_ || failure_.reason == kClientTooSlow)) {
+    return After::kReset;
+  }
   const rt::CancelReason reason = client_.token.reason();
   if (reason == rt::CancelReason::kClientGone || reason == rt::CancelReason::kShutdown) {
     return After::kClose;
@@ -270,6 +280,7 @@ void Exchange::ResetForNext() {
   // What is said of a head that never becomes whole must not follow the request before.
   minor_version_ = 1;
   keep_alive_ = is_head_ = asks_upgrade_ = false;
+  request_rate_ = response_rate_ = protect::RateWatch();
   reply_format_ = http::ReplyFormat::kJson;
   initial_body_ = {};
   received_bytes_ = 0;

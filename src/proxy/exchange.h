@@ -14,6 +14,7 @@
 #include "rondo/http/body.h"
 #include "rondo/http/forwarding.h"
 #include "rondo/http/local_reply.h"
+#include "rondo/protect/rate_watch.h"
 #include "rondo/rt/sender.h"
 
 namespace rondo::proxy {
@@ -29,6 +30,9 @@ enum class After : uint8_t {
 };
 
 struct TunnelLog;
+
+// Of a client that takes its answer more slowly than min_rate asks.
+inline constexpr char kClientTooSlow[] = "client_too_slow";
 
 class Exchange {
  public:
@@ -56,6 +60,7 @@ class Exchange {
     kRunning,
     kClientGone,     // the client ended before its body did
     kClientTimeout,  // request_body
+    kClientTooSlow,  // min_rate
     kRefused,        // malformed, or larger than allowed
     kBackendFailed,  // the backend takes no more of it; it may have answered
     kBackendStalled, // idle
@@ -83,6 +88,11 @@ class Exchange {
   bool Route();
   void FindClient();
   void FindRoute();
+  void Guard();
+  bool MayCome(const std::vector<Network>& allow, const std::vector<Network>& deny) const;
+  void LimitRate();
+  uint64_t RateKey(const config::HashKey& key, uint64_t seed) const;
+  std::string_view ClientFields();
   void ChooseUpstream();
   uint64_t KeyOf(const config::HashKey& key) const;
   uint64_t RequestIdKey() const;
@@ -92,6 +102,7 @@ class Exchange {
   // -- reply.cc: Rondo's own answers --
   rt::Task<> ReplyFailure();
   rt::Task<> ReplyFixed();
+  std::string_view RedirectTarget();
   rt::Task<> SendReply(std::string_view body);
   bool CloseAfterReply();
 
@@ -158,6 +169,12 @@ class Exchange {
   void ReleaseBackend();
   rt::Task<> BeginTunnel();
 
+  // -- pace.cc: clients that are too slow --
+  void WatchPace();
+  Instant RequestDue(Instant now, Instant latest);
+  bool TookTooLong(int32_t received, Instant now);
+  Instant ResponseDue(Duration patience);
+
   // -- counting.cc: for the metrics --
   void CountReceived(uint64_t bytes);
   void CountSent();
@@ -181,6 +198,7 @@ class Exchange {
   Instant total_until_ = kNever;
   Instant queue_until_ = kNever;
   Duration queue_time_{};
+  Duration retry_after_{};  // of a 429
   bool waiting_in_queue_ = false;
   const char* sticky_outcome_ = nullptr;  // for the log: what became of its stickiness
   std::string_view normalised_path_;      // valid until the first await
@@ -245,6 +263,10 @@ class Exchange {
   char response_chunk_[http::kChunkHeadMax];
   uint64_t sent_bytes_ = 0;
   uint64_t relayed_bytes_ = 0;
+
+  // How fast the client sends and takes, where its listener asks.
+  protect::RateWatch request_rate_;
+  protect::RateWatch response_rate_;
 
   // Where it is counted; from PinVersion on.
   metrics::TrafficCell* traffic_ = nullptr;

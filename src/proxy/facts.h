@@ -10,6 +10,7 @@
 #include "rondo/io/buffer_pool.h"
 #include "rondo/proxyproto/header.h"
 #include "rondo/tls/handshake.h"
+#include "rondo/upstream/listener_shared.h"
 
 namespace rondo::proxy {
 
@@ -24,6 +25,8 @@ struct ConnectionFacts {
   std::optional<tls::HandshakeResult> tls;
   // What the client connected to: as a PROXY header says, or once somebody has asked the socket.
   std::optional<proxyproto::Endpoint> destination;
+  // In the limits of its listener, where that has any.
+  upstream::Place place;
 };
 
 struct FreeFacts {

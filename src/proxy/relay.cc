@@ -49,15 +49,18 @@ rt::Task<> Exchange::UploadBody() {
   const Duration idle = config_->settings.timeouts.idle;
   backend_->sender.WatchProgress(&upload_deadline_, idle);
   while (upload_ == Upload::kRunning) {
-    upload_deadline_.Set(worker_.loop().Now() + patience);
+    const Instant waits_from = worker_.loop().Now();
+    upload_deadline_.Set(RequestDue(waits_from, waits_from + patience));
     // A cancelled wait does not begin, so nothing would end a receive that was begun before it.
     if (request_large_ != nullptr && !upload_token_.cancelled()) {
       client_.receiver.ArmInto(request_large_, Worker::kLargeBytes);
     }
     const int32_t received = co_await client_.receiver.Wait(upload_token_);
+    const bool too_slow = TookTooLong(received, worker_.loop().Now());
     if (received <= 0) {
-      const bool late = upload_token_.reason() == rt::CancelReason::kDeadline;
-      EndUpload(received == -ECANCELED ? (late ? Upload::kClientTimeout : Upload::kStopped)
+      const Upload late = too_slow ? Upload::kClientTooSlow : Upload::kClientTimeout;
+      const bool by_deadline = upload_token_.reason() == rt::CancelReason::kDeadline;
+      EndUpload(received == -ECANCELED ? (by_deadline ? late : Upload::kStopped)
                                        : Upload::kClientGone);
       break;
     }
@@ -154,6 +157,7 @@ void Exchange::EndUpload(Upload how) {
       // An answer that is on its way already has its own deadlines, and does not need the rest of the request.
       if (status_ == 0) client_.token.Cancel(rt::CancelReason::kFinished);
       return;
+    case Upload::kClientTooSlow:
     case Upload::kClientGone:
     case Upload::kRefused:
       client_.token.Cancel(rt::CancelReason::kFinished);
@@ -169,6 +173,9 @@ void Exchange::FailFromUpload() {
   switch (upload_) {
     case Upload::kClientTimeout:
       Fail(408, "request_body_timeout", Stage::kPick);
+      return;
+    case Upload::kClientTooSlow:
+      Fail(408, "request_too_slow", Stage::kPick);
       return;
     case Upload::kRefused:
       Fail(upload_refusal_.status, upload_refusal_.reason, Stage::kPick);
@@ -274,7 +281,7 @@ bool Exchange::TakePiece(char* bytes, size_t size, bool with_head) {
   if (done && upload_ == Upload::kDone) ReleaseBackend();
   if (!client_sender_.empty()) {
     response_began_ = true;
-    client_.deadline.Set(worker_.loop().Now() + config_->settings.timeouts.idle);
+    client_.deadline.Set(ResponseDue(config_->settings.timeouts.idle));
   }
   return !done;
 }
@@ -282,6 +289,7 @@ bool Exchange::TakePiece(char* bytes, size_t size, bool with_head) {
 void Exchange::ResponsePieceSent(int32_t result) {
   CountSent();
   if (result < 0) FailToClient(result);
+  if (response_rate_.active()) response_rate_.Stop(worker_.loop().Now());
 }
 
 // The rest of a body that did not come whole with its head.

@@ -4,7 +4,11 @@
 namespace rondo::proxy {
 
 namespace {
+
 constexpr int kRetryAfterSeconds = 1;
+
+int64_t RoundedUp(Duration time) { return std::chrono::ceil<std::chrono::seconds>(time).count(); }
+
 }
 
 rt::Task<> Exchange::ReplyFailure() {
@@ -26,7 +30,9 @@ rt::Task<> Exchange::ReplyFailure() {
   reply.close = CloseAfterReply();
   reply.keep_alive = !reply.close && minor_version_ == 0;
   reply.head_only = is_head_;
-  if (reply.status == 503 || reply.status == 429) reply.retry_after_s = kRetryAfterSeconds;
+  if (reply.status == 503) reply.retry_after_s = kRetryAfterSeconds;
+  if (reply.status == 429) reply.retry_after_s = RoundedUp(retry_after_);
+  reply.extra_fields = client_.listener().reply_fields;
   response_block_ = Block(frames(), http::kLocalReplyMax);
   response_block_.set_size(
       http::WriteLocalReply(reply, response_block_.data(), response_block_.room()));
@@ -40,7 +46,7 @@ rt::Task<> Exchange::ReplyFixed() {
   std::string_view body;
   if (route_->redirect) {
     reply.status = route_->redirect->status;
-    reply.location = route_->redirect->to;
+    reply.location = RedirectTarget();
   } else {
     reply.status = route_->respond->status;
     body = route_->respond->body;
@@ -59,6 +65,17 @@ rt::Task<> Exchange::ReplyFixed() {
   co_await SendReply(is_head_ ? std::string_view() : body);
 }
 
+// Of the head that was written, since the received one may be gone.
+std::string_view Exchange::RedirectTarget() {
+  const std::string& to = route_->redirect->to;
+  if (to.find('{') == std::string::npos) return to;
+  const http::RedirectTarget target{to, spans_.host.In(request_block_.data()),
+                                    spans_.target.In(request_block_.data())};
+  worker_.target_scratch.resize(http::RedirectTargetBound(target));
+  return {worker_.target_scratch.data(),
+          http::WriteRedirectTarget(target, worker_.target_scratch.data())};
+}
+
 // The rest of a body that was not read would have to be, to find the next request behind it.
 bool Exchange::CloseAfterReply() {
   close_after_ = !keep_alive_ || upload_ != Upload::kDone || client_.draining();
@@ -70,12 +87,17 @@ rt::Task<> Exchange::SendReply(std::string_view body) {
   client_.token.ClearPassing();
   client_.deadline.SetCap(kNever);
   client_sender_.WatchProgress(&client_.deadline, patience);
-  client_.deadline.Set(worker_.loop().Now() + patience);
+  client_.deadline.Set(ResponseDue(patience));
   client_sender_.Add(response_block_.data(), response_block_.size());
   client_sender_.Add(body.data(), body.size());
   response_began_ = true;
   const int32_t sent = co_await client_sender_.Send(client_.token);
   CountSent();
+  if (response_rate_.active()) {
+    const Instant now = worker_.loop().Now();
+    if (sent < 0 && response_rate_.TooSlow(now)) Fail(0, kClientTooSlow, Stage::kResponse);
+    response_rate_.Stop(now);
+  }
   client_.deadline.Clear();
   response_whole_ = sent == 0;
 }

@@ -22,6 +22,7 @@ bool Exchange::Route() {
   http::MakeRequestId(worker_.rng().Next(), worker_.rng().Next(), request_id_);
   FindClient();
   FindRoute();
+  if (!failure_ && action_->guarded) Guard();
   body_max_ = route_ != nullptr && route_->body_bytes ? *route_->body_bytes
                                                       : client_.snapshot().config.limits.body_bytes;
   if (!failure_ && body_max_ > 0 && head.framing == http::Framing::kLength &&
@@ -65,6 +66,11 @@ void Exchange::FindRoute() {
   view.query = route::QueryOf(head.path_and_query);
   view.fields = head.fields;
   const auto& listener = client_.listener();
+  // Who came without a proxy was judged on arrival, but perhaps by other lists.
+  if (listener.guarded && !MayCome(listener.settings.allow, listener.settings.deny)) {
+    Fail(403, "denied", Stage::kPick);
+    return;
+  }
   const size_t matched = listener.router.Match(view, worker_.match_scratch);
   if (matched == route::Router::kNone) {
     Fail(404, "no_route", Stage::kPick);
@@ -72,6 +78,9 @@ void Exchange::FindRoute() {
   }
   route_ = &listener.settings.routes[matched];
   action_ = &listener.actions[matched];
+  if (route_->redirect && head.host.empty() && http::RedirectNeedsHost(route_->redirect->to)) {
+    Fail(400, "missing_host", Stage::kPick);
+  }
 }
 
 // Which upstream, and what decides about the backend there.
@@ -152,6 +161,7 @@ void Exchange::WriteRequestHead() {
     options.peer_trusted = client_.peer_trusted();
     if (client_.peer_trusted()) options.client = client_address_;
   }
+  if (client_.tls() != nullptr) options.scheme = "https";
   options.request_id = std::string_view(request_id_, sizeof(request_id_));
   options.via_name = client_.listener().settings.via;
   options.framing = head.framing;
@@ -171,6 +181,7 @@ void Exchange::WriteRequestHead() {
       options.backend_host = backends.empty() ? host : backends.front().id;
     }
     if (!action_->request_edits.empty()) options.edits = &action_->request_edits;
+    if (client_.tls() != nullptr) options.extra_fields = ClientFields();
     if (config_->settings.sticky) options.strip_cookie = config_->settings.sticky->cookie;
     if (!route_->rewrite_prefix.empty()) options.target = RewrittenTarget();
     options.keep_received = worker_.access_log().enabled() &&

@@ -19,15 +19,16 @@ struct LocalReply {
   std::string_view request_id = {};  // empty: none was made yet
   std::string_view date = {};        // an IMF-fixdate; empty: no Date
   ReplyFormat format = ReplyFormat::kJson;
-  bool close = false;       // Connection: close
-  bool keep_alive = false;  // Connection: keep-alive, for HTTP/1.0 clients that asked for it
-  bool head_only = false;   // answers HEAD: Content-Length of the body, without the body
-  int retry_after_s = -1;   // Retry-After where 0 or more
+  bool close = false;          // Connection: close
+  bool keep_alive = false;     // Connection: keep-alive, for HTTP/1.0 clients that asked for it
+  bool head_only = false;      // answers HEAD: Content-Length of the body, without the body
+  int64_t retry_after_s = -1;  // Retry-After where 0 or more
+  std::string_view extra_fields = {};  // "Name: value\r\n" lines
 };
 
 // Writes head and body; {"error":{"code":…,"message":…,"request_id":…}} or the same as a line of
 // text. Returns the length, or 0 where `capacity` does not suffice: kLocalReplyMax always does as
-// long as reason, message and request_id have at most 64, 512 and 128 bytes.
+// long as reason, message, request_id and extra_fields have at most 64, 512, 128 and 256 bytes.
 size_t WriteLocalReply(const LocalReply& reply, char* out, size_t capacity);
 inline constexpr size_t kLocalReplyMax = 5120;
 
@@ -52,6 +53,20 @@ struct FixedReply {
   bool keep_alive = false;
 };
 size_t WriteFixedReplyHead(const FixedReply& reply, char* out, size_t capacity);
+
+// Where a redirect of the configuration leads: `to` with each "{host}" replaced by the host of the
+// request without its port, and each "{uri}" by its path and query (nothing for the "*" of
+// OPTIONS).
+struct RedirectTarget {
+  std::string_view to;
+  std::string_view host;  // as in Host
+  std::string_view path_and_query;
+};
+// The length of what is written to `out`, which has room for RedirectTargetBound() bytes.
+size_t WriteRedirectTarget(const RedirectTarget& target, char* out);
+size_t RedirectTargetBound(const RedirectTarget& target);
+// Whether `to` needs a host that a request of HTTP/1.0 may not have.
+bool RedirectNeedsHost(std::string_view to);
 
 // "Not Found" for 404; "" for statuses that have no registered phrase.
 std::string_view PhraseOf(int status);

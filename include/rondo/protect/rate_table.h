@@ -37,6 +37,7 @@ class RateTable {
   // of a key that keeps its place; where a thread's `now` lags behind, S is longer by so much. A
   // key that lost its place begins with a full bucket when it comes back.
   Duration Take(uint64_t key, const Rate& rate, Instant now);
+  uint64_t seed() const { return seed_; }
 
  private:
   // Words that all threads share, through std::atomic_ref: plain, so that the system's zeroed pages
