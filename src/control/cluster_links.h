@@ -57,6 +57,8 @@ class ClusterLinks {
   }
 
   // -- the process around, for reloads and PUT config --
+  // What clients' addresses and keys are spread by in the tables of protection: always the same.
+  virtual uint64_t ProtectSeed() const { return 0; }
   // Whether a change of this key (config::UnreloadableChanges) can be applied nevertheless.
   virtual bool CanApply(std::string_view key) const = 0;
   // Opens what `next` listens on beyond `now`, all or nothing, and keeps it for the next

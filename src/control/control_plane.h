@@ -41,6 +41,7 @@ class ControlPlane final : public Links, public SignalListener, public Lifecycle
 
  private:
   // ClusterLinks
+  uint64_t ProtectSeed() const override { return protect_seed_; }
   bool CanApply(std::string_view key) const override;
   absl::Status PrepareConfig(const config::Config& now, const config::Config& next) override;
   void DropPrepared() override { sockets_.DropPrepared(); }
@@ -64,6 +65,7 @@ class ControlPlane final : public Links, public SignalListener, public Lifecycle
   const ServerOptions options_;
   io::EngineChoice choice_;
   LogWriter* log_;
+  const uint64_t protect_seed_;
   PidFile pid_file_;
 
   rt::Loop loop_;

@@ -163,6 +163,7 @@ std::shared_ptr<const upstream::Snapshot> Members::BuildSnapshot() {
   upstream::SnapshotParts parts;
   parts.revision = revision_;
   parts.config = config_;
+  parts.protect_seed = parts_.links.ProtectSeed();
   parts.protect_seed = parts_.seed;
   for (const config::Listener& listener : config_->listeners) {
     if (!listener.tls) continue;
