@@ -127,6 +127,12 @@ WallTime SecureEngine::WallNow() const { return below_.WallNow(); }
 
 // -- memory --
 
+BufferRef SecureEngine::TakeBuffer() {
+  if (char* buffer = buffers_.Take()) return BufferRef(&buffers_, buffer, 0);
+  if (char* buffer = reserve_.Take()) return BufferRef(&reserve_, buffer, 0);
+  return BufferRef();
+}
+
 char* SecureEngine::TakeLong() {
   if (long_free_.empty()) return new char[Secured::kLongBytes];
   char* block = long_free_.back();

@@ -82,7 +82,7 @@ class SecureEngine::Secured final : public Op, public ListHook<SecureEngine::Sec
   void Sent(Outgoing& outgoing);
   // Starts the next thing to be sent. REQUIRES: none is under way.
   void Pump();
-  void Seal(Outgoing& outgoing, size_t plain);
+  void SealSend();
   void PostSender(int32_t outcome);
   Outgoing& NewOutgoing(size_t bytes);
   void FreeOutgoing();

@@ -132,10 +132,10 @@ int32_t SecureEngine::Secured::TakePlain(Op& op) {
 
 // Opens whole records into a buffer of the pool; false where there is none.
 bool SecureEngine::Secured::OpenToPool() {
-  char* room = engine_.buffers_.Take();
-  if (room == nullptr) return false;
-  BufferRef into(&engine_.buffers_, room, 0);
-  const tls::Channel::Opened opened = OpenRaw(std::span<char>(room, BufferPool::kBufferBytes));
+  BufferRef into = engine_.TakeBuffer();
+  if (!into) return false;
+  const tls::Channel::Opened opened =
+      OpenRaw(std::span<char>(into.data(), BufferPool::kBufferBytes));
   if (opened.produced > 0) {
     into.set_size(static_cast<uint32_t>(opened.produced));
     plain_ = std::move(into);

@@ -44,59 +44,56 @@ void SecureEngine::Secured::CancelSend(Op& op) {
 }
 
 void SecureEngine::Secured::Pump() {
-  const size_t pending = channel_->pending();
-  if (pending == 0 && said_close_) {
+  const bool pending = channel_->pending() > 0;
+  if (!pending && said_close_) {
     if (std::exchange(shut_wanted_, false)) engine_.below_.Shutdown(fd, ShutdownHow::kWrite);
     if (sender_ != nullptr) PostSender(IsSend(*sender_) ? -EPIPE : 0);
     return;
   }
-  if (pending == 0 && sender_ == nullptr) return;
+  if (!pending && sender_ == nullptr) return;
   Used();
-  if (pending == 0 && !IsSend(*sender_)) {
+  if (sender_ != nullptr && IsSend(*sender_) && !said_close_) {
+    SealSend();
+  } else if (pending) {
+    Outgoing& outgoing = NewOutgoing(kPendingMax);
+    outgoing.filled = static_cast<uint32_t>(
+        channel_->TakePending(std::span<char>(outgoing.bytes(), kPendingMax)));
+  } else {
     Outgoing& wait = NewOutgoing(0);
     wait.kind = Kind::kWaitWritable;
     return engine_.below_.Submit(wait);
   }
-  size_t plain = 0;
-  if (sender_ != nullptr && IsSend(*sender_) && !said_close_ && pending <= kPendingMax) {
-    if (sender_->kind == Kind::kSend) {
-      plain = sender_->size;
-    } else {
-      for (size_t i = 0; i < sender_->size; ++i) plain += sender_->vector[i].iov_len;
-    }
-    plain = std::min(plain, kSendMax);
-  }
-  size_t bytes = std::min(pending, kPendingMax);
-  for (size_t left = plain; left > 0;) {
-    const size_t record = std::min(left, tls::kRecordPlainMax);
-    bytes += channel_->SealedSize(record);
-    left -= record;
-  }
-  Outgoing& outgoing = NewOutgoing(bytes);
-  if (pending > 0) {
-    outgoing.filled = static_cast<uint32_t>(
-        channel_->TakePending(std::span<char>(outgoing.bytes(), std::min(pending, kPendingMax))));
-  }
-  if (plain > 0) Seal(outgoing, plain);
-  if (outgoing.filled == 0) {  // the channel has failed
+  if (outgoing_->filled == 0) {  // the channel has failed
     FreeOutgoing();
     send_error_ = -EPIPE;
     if (sender_ != nullptr) PostSender(IsSend(*sender_) ? -EPIPE : 0);
     return;
   }
-  outgoing.kind = Kind::kSend;
-  outgoing.data = outgoing.bytes();
-  outgoing.size = outgoing.filled;
-  engine_.below_.Submit(outgoing);
+  outgoing_->kind = Kind::kSend;
+  outgoing_->data = outgoing_->bytes();
+  outgoing_->size = outgoing_->filled;
+  engine_.below_.Submit(*outgoing_);
 }
 
-// Seals the first `plain` bytes of the send.
-void SecureEngine::Secured::Seal(Outgoing& outgoing, size_t plain) {
+// Seals the beginning of the send, or all of it; what is pending goes in front.
+void SecureEngine::Secured::SealSend() {
   const iovec whole{sender_->data, sender_->size};
-  const bool single = sender_->kind == Kind::kSend;
-  const std::span<const iovec> parts = single
+  const std::span<const iovec> parts = sender_->kind == Kind::kSend
                                            ? std::span<const iovec>(&whole, 1)
                                            : std::span<const iovec>(sender_->vector, sender_->size);
+  size_t offered = 0;
+  for (const iovec& part : parts) offered += part.iov_len;
+  size_t plain = 0;
+  size_t bytes = 0;
+  while (plain < std::min(offered, kSendMax)) {
+    const size_t record = std::min(offered - plain, tls::kRecordPlainMax);
+    const size_t sealed = channel_->SealedSize(record);
+    if (plain > 0 && bytes + sealed > kLongBytes - sizeof(Outgoing))
+      break;  // a peer that wants small records
+    plain += record;
+    bytes += sealed;
+  }
+  Outgoing& outgoing = NewOutgoing(bytes);
   while (taken_ < plain) {
     const size_t record = std::min(plain - taken_, tls::kRecordPlainMax);
     const size_t sealed = channel_->Seal(parts, taken_, record, outgoing.bytes() + outgoing.filled);

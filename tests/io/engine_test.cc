@@ -12,6 +12,7 @@
 
 #include "io/engine_suite.h"
 #include "io/real_world.h"
+#include "io/secure_world.h"
 #include "rondo/io/limits.h"
 
 namespace rondo::io::testing {
@@ -21,6 +22,14 @@ const WorldMaker kRealWorlds[] = {
     {"epoll", &RealWorld::MakeOf<EngineKind::kEpoll>},
 };
 INSTANTIATE_TEST_SUITE_P(Real, EngineSuite, ::testing::ValuesIn(kRealWorlds), NameOf);
+
+// The same with all connections secured.
+INSTANTIATE_TEST_SUITE_P(
+    Secured, EngineSuite,
+    ::testing::Values(
+        WorldMaker{"io_uring", &MakeSecured<&RealWorld::MakeOf<EngineKind::kIoUring>, true>},
+        WorldMaker{"epoll", &MakeSecured<&RealWorld::MakeOf<EngineKind::kEpoll>, true>}),
+    NameOf);
 
 // What only the machine itself can show: threads, limits, other processes.
 class RealEngine : public EngineSuite {};

@@ -31,6 +31,13 @@ class EngineWorld {
   virtual SocketAddress UnusedAddress(SocketAddress::Kind kind) = 0;
   // Whether time is the machine's, with threads, process limits and a kernel beside us.
   virtual bool is_real() const = 0;
+  // Both ends of a new connection: the world may put others in their place.
+  virtual void Connected(int& client, int& server) {
+    (void)client;
+    (void)server;
+  }
+  // After all descriptors are closed: runs the engine until it can go.
+  virtual void Settle() {}
 };
 
 struct WorldMaker {
@@ -74,6 +81,7 @@ class EngineSuite : public ::testing::TestWithParam<WorldMaker> {
   void TearDown() override {
     for (const int fd : open_) engine().Close(fd);
     if (world_ != nullptr) {
+      world_->Settle();
       EXPECT_EQ(engine().buffers().buffers_out(), 0u);
     }
   }
@@ -91,9 +99,10 @@ class EngineSuite : public ::testing::TestWithParam<WorldMaker> {
     return fd;
   }
   void CloseNow(int fd) {
-    std::erase(open_, fd);
+    Forget(fd);
     engine().Close(fd);
   }
+  void Forget(int fd) { std::erase(open_, fd); }
 
   // Runs the engine until `condition` holds; fails the test where that takes 10 seconds of its
   // time.
@@ -155,13 +164,17 @@ class EngineSuite : public ::testing::TestWithParam<WorldMaker> {
     TestOp accept;
     Submit(accept, Op::Kind::kAccept, listener);
     const SocketAddress at = world().AddressOf(listener);
-    const int client = Keep(engine().OpenStream(at));
-    EXPECT_EQ(Connect(client, at), 0);
+    Pair pair{engine().OpenStream(at), -1};
+    EXPECT_GE(pair.client, 0);
+    EXPECT_EQ(Connect(pair.client, at), 0);
     RunUntil([&] { return !accept.results.empty(); });
-    const int server = accept.results.empty() ? -1 : Keep(accept.results[0]);
+    if (!accept.results.empty()) pair.server = accept.results[0];
     Stop(accept);
     engine().Close(listener);
-    return Pair{client, server};
+    world().Connected(pair.client, pair.server);
+    Keep(pair.client);
+    Keep(pair.server);
+    return pair;
   }
   // Sends all of `data`, however many sends it takes.
   void SendAll(int fd, std::string_view data) {

@@ -1,6 +1,7 @@
 // The suite that all engines pass, on the simulated one.
 #include "io/engine_suite.h"
 
+#include "io/secure_suite.h"
 #include "sim/sim_world.h"
 
 namespace rondo::io::testing {
@@ -54,6 +55,18 @@ INSTANTIATE_TEST_SUITE_P(
                       WorldMaker{"seed3", &Make<3>}, WorldMaker{"seed4", &Make<4>},
                       WorldMaker{"seed5", &Make<5>}, WorldMaker{"seed6", &Make<6>}),
     NameOf);
+
+INSTANTIATE_TEST_SUITE_P(SimulatedSecured, EngineSuite,
+                         ::testing::Values(WorldMaker{"seed1", &MakeSecured<&Make<1>, true>},
+                                           WorldMaker{"seed2", &MakeSecured<&Make<2>, true>},
+                                           WorldMaker{"seed3", &MakeSecured<&Make<3>, true>},
+                                           WorldMaker{"seed4", &MakeSecured<&Make<4>, true>}),
+                         NameOf);
+const WorldMaker kHalfSecured[] = {{"seed1", &MakeSecured<&Make<1>, false>},
+                                   {"seed2", &MakeSecured<&Make<2>, false>},
+                                   {"seed3", &MakeSecured<&Make<3>, false>}};
+INSTANTIATE_TEST_SUITE_P(Simulated, SecureSuite, ::testing::ValuesIn(kHalfSecured), NameOf);
+INSTANTIATE_TEST_SUITE_P(Simulated, DrawnLine, ::testing::ValuesIn(kHalfSecured), NameOf);
 
 }  // namespace
 }  // namespace rondo::io::testing

@@ -77,6 +77,8 @@ class SecureEngine final : public Engine {
   WallTime WallNow() const override;
 
  private:
+  static constexpr size_t kReserve = 64;
+
   class Secured;  // one secured descriptor
   using SecuredList = IntrusiveList<Secured, Secured>;
 
@@ -86,6 +88,7 @@ class SecureEngine final : public Engine {
     return *secured;
   }
   void RunWithWork(Instant deadline);
+  BufferRef TakeBuffer();
   // What waits there is looked at in the next Run, which therefore must not wait.
   void AddTo(SecuredList& list, Secured& secured);
   // Blocks for long records, several at a time; a few are kept.
@@ -94,6 +97,9 @@ class SecureEngine final : public Engine {
 
   Engine& below_;
   Freelist& frames_;
+  // For opened records where the engine's pool gives none: all that it has may lie in the kernel's
+  // hands, waiting for other bytes. Those who take of this one give back again, so it never stalls.
+  BufferPool reserve_{kReserve};
   std::vector<Secured*> secured_;  // by number; null: free
   std::vector<uint32_t> free_;     // numbers
   SecuredList parked_;             // receives that found no buffer
