@@ -16,7 +16,7 @@ _rondo_reply() {
 
 _rondo_ctl() {
   local word=$1 verb=$2 place=$3 upstream=$4
-  local common="--admin --token --output --help"
+  local common="--admin --token --ca --cert --key --output --help"
   case $verb in
     add) common+=" --weight --max-connections --backup --id --wait --timeout" ;;
     drain) common+=" --timeout --wait" ;;
@@ -65,7 +65,7 @@ _rondo() {
       local place=0 first="" i
       for ((i = 3; i < cword; ++i)); do
         case ${words[i - 1]} in
-          --admin | --token | --output | --weight | --max-connections | --id | --timeout | --state) continue ;;
+          --admin | --token | --ca | --cert | --key | --output | --weight | --max-connections | --id | --timeout | --state) continue ;;
         esac
         [[ ${words[i]} == -* ]] && continue
         ((place++ == 0)) && first=${words[i]}

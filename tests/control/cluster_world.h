@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <map>
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "control/certificates.h"
 #include "control/cluster.h"
 #include "fake_disk.h"
 #include "rondo/base/check.h"
@@ -52,9 +54,25 @@ class NotingLinks : public ClusterLinks {
   absl::Status PrepareConfig(const config::Config&, const config::Config&) override {
     return prepare;
   }
+  TlsProblems PrepareTls(const TlsWanted& wanted) override {
+    if (!certificates) return {};
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return certificates->Prepare(wanted, WallTime(std::chrono::duration_cast<Duration>(now)));
+  }
+  bool CommitTls() override { return certificates && certificates->Commit(); }
+  void DropTls() override {
+    if (certificates) certificates->Drop();
+  }
+  std::shared_ptr<const tls::ServerSetup> ServerTls(std::string_view listener) const override {
+    return certificates ? certificates->Listener(listener) : nullptr;
+  }
+  std::shared_ptr<const tls::ClientSetup> ClientTls(const config::UpstreamTls& tls) const override {
+    return certificates ? certificates->Upstream(tls) : nullptr;
+  }
   void DropPrepared() override { ++dropped; }
   void CommitConfig(const config::Config&, const config::Config&) override { ++committed; }
 
+  std::optional<Certificates> certificates;
   std::set<uint64_t> watched;
   std::set<uint64_t> paused;
   std::vector<uint64_t> checked_now;
@@ -79,6 +97,7 @@ struct Machine {
   sim::SimWorld world{1};
   FakeDisk disk;
   std::string path;
+  std::map<std::string, std::string> tls_files;  // by path
 };
 
 class ClusterProcess {
@@ -97,6 +116,13 @@ class ClusterProcess {
           cluster_.Poll();
         },
         [this] { return std::min(loop_.wheel().NextDeadline(), cluster_.NextPoll()); });
+    links.certificates.emplace(
+        [&machine](const std::string& path) -> absl::StatusOr<std::string> {
+          const auto found = machine.tls_files.find(path);
+          if (found == machine.tls_files.end()) return absl::UnavailableError("no such file");
+          return found->second;
+        },
+        1);
     RONDO_CHECK(cluster_.Start().ok());
     first_event_ = events_.last();
   }
