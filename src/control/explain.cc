@@ -8,6 +8,7 @@
 #include "rondo/base/check.h"
 #include "rondo/http/forwarding.h"
 #include "rondo/http/h1_parser.h"
+#include "rondo/http/local_reply.h"
 #include "rondo/http/rewrite.h"
 #include "rondo/http/sticky.h"
 #include "rondo/route/normalise.h"
@@ -148,6 +149,33 @@ void AddUpstream(const config::Config& config, const http::RequestHead& head,
   }
 }
 
+// As the data plane judges a client, where it is known.
+bool IsDenied(const std::vector<Network>& allow, const std::vector<Network>& deny,
+              const std::optional<IpAddress>& client) {
+  if (!client) return false;
+  return http::IsIn(*client, deny) || (!allow.empty() && !http::IsIn(*client, allow));
+}
+
+// What keeps a request from what its route does.
+http::Refusal Admission(const config::RouteConfig& route, const http::RequestHead& head,
+                        const Explanation& explanation) {
+  const config::Listener& listener = *explanation.listener;
+  if (IsDenied(listener.allow, listener.deny, explanation.client) ||
+      IsDenied(route.allow, route.deny, explanation.client)) {
+    return {.status = 403, .reason = "denied"};
+  }
+  if (route.uri_bytes > 0 && head.target.size() > route.uri_bytes)
+    return {.status = 414, .reason = "uri_too_long"};
+  return {};
+}
+
+std::string LocationOf(const config::Redirect& redirect, const http::RequestHead& head) {
+  const http::RedirectTarget target{redirect.to, head.host, head.path_and_query};
+  std::string location(http::RedirectTargetBound(target), '\0');
+  location.resize(http::WriteRedirectTarget(target, location.data()));
+  return location;
+}
+
 // Which of several upstreams takes the request, where that does not depend on its id.
 void ExplainSplit(const http::RequestHead& head, Explanation& explanation) {
   std::vector<uint32_t> weights;
@@ -225,6 +253,10 @@ void ExplainHead(const config::Config& config, const http::RequestHead& head,
     return;
   }
   explanation.route = &listener.routes[explanation.match.route];
+  explanation.refusal = Admission(*explanation.route, head, explanation);
+  if (explanation.refusal) return;
+  if (explanation.route->redirect)
+    explanation.location = LocationOf(*explanation.route->redirect, head);
   if (explanation.route->forwards()) ExplainForwarding(config, head, explanation);
 }
 

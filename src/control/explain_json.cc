@@ -1,5 +1,6 @@
 #include <string_view>
 
+#include "control/explain_request.h"
 #include "control/json_writer.h"
 #include "rondo/control/explain.h"
 
@@ -71,6 +72,7 @@ void WriteUpstreams(const Explanation& explanation, const BackendsNow& now, Json
       json.Null();
     }
     json.Key("balance").Text(balance::PolicyName(choice.upstream->balance));
+    json.Key("tls").Bool(choice.upstream->tls.has_value());
     OptionalText("hashes", choice.hashes, json);
     json.Key("sticky").Text(StickyName(choice.sticky));
     if (choice.sticky_backend != nullptr) {
@@ -119,12 +121,19 @@ void WriteAction(const Explanation& explanation, JsonWriter& json) {
   } else if (route.redirect) {
     json.Key("action").Text("redirect");
     json.Key("status").Number(static_cast<uint64_t>(route.redirect->status));
-    json.Key("location").Text(route.redirect->to);
+    json.Key("location").Text(explanation.location);
   } else {
     json.Key("action").Text("forward");
     json.Key("forwarded_target").Text(explanation.forwarded_target);
     OptionalText("upgrade", explanation.upgrade, json);
     OptionalText("split_by", explanation.split_by, json);
+  }
+  if (route.rate_limit) {
+    json.Key("rate_limit").BeginObject();
+    json.Key("rate").Text(ExplainRate(*route.rate_limit));
+    json.Key("burst").Number(route.rate_limit->burst);
+    json.Key("dry_run").Bool(route.rate_limit->dry_run);
+    json.EndObject();
   }
   WriteEdits("request_headers", route.request_headers, json);
   WriteEdits("response_headers", route.response_headers, json);
@@ -146,6 +155,7 @@ std::string ExplanationJson(const Explanation& explanation, const std::string& f
   if (explanation.client) json.Key("client").Text(explanation.client->ToString());
   json.EndObject();
   json.Key("listener").Text(explanation.listener->name);
+  json.Key("tls").Bool(explanation.listener->tls.has_value());
   json.Key("route");
   if (explanation.route != nullptr) {
     json.Number(explanation.match.route + 1);

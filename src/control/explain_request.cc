@@ -105,4 +105,10 @@ std::optional<std::string> MakeExplainHead(const ExplainQuestion& question, cons
   return head + "\r\n";
 }
 
+std::string ExplainRate(const config::RateLimit& limit) {
+  const bool minute = limit.per == std::chrono::minutes(1);
+  const bool hour = limit.per == std::chrono::hours(1);
+  return std::to_string(limit.requests) + (hour ? "/h" : minute ? "/m" : "/s");
+}
+
 }  // namespace rondo::control

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "rondo/control/explain.h"
 #include "rondo/base/address.h"
+#include "rondo/control/explain.h"
 
 namespace rondo::control {
 
@@ -24,5 +24,8 @@ std::optional<ExplainUrl> ParseExplainUrl(const std::string& url, std::string& p
 // The head of the request, or a sentence in `problem`.
 std::optional<std::string> MakeExplainHead(const ExplainQuestion& question, const ExplainUrl& url,
                                            std::string& problem);
+
+// "100/s", "600/m", "1000/h": as in the configuration.
+std::string ExplainRate(const config::RateLimit& limit);
 
 }  // namespace rondo::control

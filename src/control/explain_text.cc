@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string_view>
 
+#include "control/explain_request.h"
 #include "rondo/http/local_reply.h"
 
 namespace rondo::control {
@@ -73,6 +74,14 @@ void WriteRequest(const Explanation& explanation, Text& text) {
     addresses += (addresses.empty() ? " on " : ", ") + address.ToString();
   }
   text.Pair("listener", explanation.listener->name + addresses);
+  if (const auto& tls = explanation.listener->tls) {
+    const bool asks = tls->client_auth != config::ClientAuth::kOff;
+    const bool needs = tls->client_auth == config::ClientAuth::kRequired;
+    text.Pair("tls", std::string(tls->tls13_only ? "1.3" : "1.2 and 1.3") +
+                         (needs  ? ", with a certificate of the client's"
+                          : asks ? ", a certificate of the client's is asked for"
+                                 : ""));
+  }
 }
 
 void WriteRoutes(const Explanation& explanation, const std::string& file, Text& text) {
@@ -133,6 +142,21 @@ std::string SourceText(const config::BackendSource& source) {
   return {};
 }
 
+std::string TlsText(const config::UpstreamTls& tls) {
+  if (!tls.verify) return "not verified";
+  const std::string whom = tls.sni.empty() ? "its name or address" : tls.sni;
+  return "verified for " + whom + " by " +
+         (tls.ca.empty() ? std::string("the system's authorities") : tls.ca);
+}
+
+std::string RateText(const config::RateLimit& limit) {
+  std::string key = "client";
+  if (limit.key.source == config::HashKey::Source::kHeader) key = "value of " + limit.key.name;
+  if (limit.key.source == config::HashKey::Source::kCookie) key = "cookie " + limit.key.name;
+  return ExplainRate(limit) + " for each " + key + ", " + Number(limit.burst) + " at once" +
+         (limit.dry_run ? "; only counted" : "");
+}
+
 void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice,
                    const BackendsNow& now, Text& text) {
   const config::Upstream& upstream = *choice.upstream;
@@ -146,6 +170,11 @@ void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice
                            (choice.hashes.empty() ? "" : " of " + choice.hashes));
   if (choice.sticky != StickyState::kOff) {
     text.Pair("sticky", StickyText(choice));
+  }
+  if (upstream.tls) text.Pair("tls", TlsText(*upstream.tls));
+  if (upstream.send_proxy != config::SendProxy::kOff) {
+    const bool first = upstream.send_proxy == config::SendProxy::kV1;
+    text.Pair("send_proxy", std::string("a PROXY header of version ") + (first ? "1" : "2"));
   }
   for (const config::Backend& backend : upstream.backends) {
     std::string words = backend.id;
@@ -188,10 +217,12 @@ void WriteAnswer(const Explanation& explanation, const BackendsNow& now, Text& t
     text.Line(0, "answered with " + Status(route.respond->status) + ", a body of " +
                      Number(route.respond->body.size()) + " bytes");
   } else if (route.redirect) {
-    text.Line(0, "redirected with " + Status(route.redirect->status) + " to " + route.redirect->to);
+    text.Line(0,
+              "redirected with " + Status(route.redirect->status) + " to " + explanation.location);
   } else {
     text.Line(0, ForwardedText(explanation));
   }
+  if (route.rate_limit) text.Pair("rate_limit", RateText(*route.rate_limit));
   if (route.forwards()) {
     text.Pair("as", explanation.method + " " + explanation.forwarded_target);
     if (!explanation.upgrade.empty()) text.Pair("upgrade", explanation.upgrade);

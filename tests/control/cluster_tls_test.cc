@@ -4,6 +4,7 @@
 
 #include "cluster_world.h"
 #include "control/certificates.h"
+#include "rondo/config/write.h"
 #include "tls/test_certificates.h"
 
 namespace rondo::control {

@@ -62,6 +62,7 @@ struct Explanation {
   route::MatchExplanation match;
   const config::RouteConfig* route = nullptr;
 
+  std::string location;  // where the route redirects
   // Where the route forwards.
   std::string forwarded_target;
   std::string upgrade;   // the protocol the backend is asked for; empty: none
