@@ -128,8 +128,12 @@ bool TlsFiles::Certificate(const Place& place, const config::CertificateFiles& f
   const size_t errors = problems_.errors.size();
   if (stapled != nullptr) served.ocsp = Staple(place, files.ocsp, *pair);
   if (problems_.errors.size() > errors) return false;
-  loaded.served.push_back(
-      ServedCertificate{"", files.cert, pair->subject(), pair->fingerprint(), pair->not_after()});
+  // Two pairs of one certificate would be one series twice.
+  const auto same_file = [&](const ServedCertificate& each) { return each.file == files.cert; };
+  if (std::ranges::none_of(loaded.served, same_file)) {
+    loaded.served.push_back(
+        {"", files.cert, pair->subject(), pair->fingerprint(), pair->not_after()});
+  }
   AddTo(loaded.digest, *contents_.at(files.cert));
   AddTo(loaded.digest, *contents_.at(files.key));
   AddTo(loaded.digest, served.ocsp);
