@@ -7,12 +7,12 @@
 namespace rondo::control {
 namespace {
 
-// Whom the certificate of a backend is to be for.
+// Whom the certificate of a backend is to be for: the same as for requests.
 std::string ServerName(const config::UpstreamTls& tls, const config::Backend& backend) {
   if (!tls.sni.empty()) return tls.sni;
   if (!backend.host.empty()) return backend.host;
-  const bool unix_path = backend.address.kind == SocketAddress::Kind::kUnix;
-  return unix_path ? "localhost" : backend.address.ip.ToString();
+  const bool has_ip = backend.address.kind == SocketAddress::Kind::kIp;
+  return has_ip ? backend.address.ip.ToString() : std::string();
 }
 
 }  // namespace
