@@ -33,9 +33,10 @@ class Examples(EndToEnd):
     def test_every_example_takes_a_request_somewhere(self):
         for file in sorted(CONF.glob("*.yaml")):
             with self.subTest(file.name):
-                code, explanation = explained(file, "http://localhost:8080/", "--listener", "web")
+                listener = "inbound" if file.name == "sidecar.yaml" else "web"
+                code, explanation = explained(file, "http://localhost:8080/", "--listener", listener)
                 self.assertEqual(code == 0, explanation["route"] is not None)
-                self.assertEqual(explanation["listener"], "web")
+                self.assertEqual(explanation["listener"], listener)
                 self.assertTrue(explanation["routes"])
 
     def test_the_api_by_path_and_header(self):
@@ -264,6 +265,52 @@ upstreams:
             self.assertEqual(self.ask("/sticky", Cookie=pair).text(), f"{name} /sticky")
             seen.add(name)
         self.assertEqual(seen, {"a", "b"})
+
+
+class Edge(EndToEnd):
+    """TLS, networks, limits and redirects."""
+
+    CONFIG = """
+listeners:
+  web:
+    listen: ["127.0.0.1:8080"]
+    deny: [192.0.2.0/24]
+    routes:
+      - {match: {path: /admin}, allow: [10.0.0.0/8], upstream: app}
+      - {match: {path: /old}, redirect: {to: "https://{host}{uri}", status: 301}}
+      - {match: {path: /}, uri_bytes: 64B, rate_limit: {rate: 100/m, burst: 7, dry_run: true}, upstream: app}
+upstreams:
+  app: {backends: ["127.0.0.1:1"], send_proxy: v2, tls: {sni: app.internal}}
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.file = Path(self.folder) / "edge.yaml"
+        self.file.write_text(self.CONFIG)
+
+    def test_who_is_denied_is_told_by_the_client(self):
+        for url, client, action in (("/admin", "10.1.2.3", "forward"), ("/admin", "203.0.113.9", "refuse"),
+                                    ("/", "192.0.2.7", "refuse"), ("/", "203.0.113.9", "forward")):
+            with self.subTest(url, client=client):
+                _, explanation = explained(self.file, url, "--client", client)
+                self.assertEqual(explanation["action"], action)
+                if action == "refuse":
+                    self.assertEqual((explanation["status"], explanation["reason"]), (403, "denied"))
+        self.assertEqual(explained(self.file, "/admin")[1]["action"], "forward")
+
+    def test_a_target_that_is_too_long_and_where_a_redirect_leads(self):
+        self.assertEqual(explained(self.file, "/" + 100 * "x")[1]["status"], 414)
+        _, explanation = explained(self.file, "http://www.example.com:8080/old/page?a=b")
+        self.assertEqual(explanation["location"], "https://www.example.com/old/page?a=b")
+
+    def test_limits_and_tls_are_shown(self):
+        _, explanation = explained(self.file, "/")
+        self.assertEqual(explanation["rate_limit"], {"rate": "100/m", "burst": 7, "dry_run": True})
+        self.assertEqual((explanation["tls"], explanation["upstreams"][0]["tls"]), (False, True))
+        text = run("-c", self.file, "/")[1]
+        self.assertRegex(text, r"rate_limit +100/m for each client, 7 at once; only counted")
+        self.assertRegex(text, r"tls +verified for app\.internal by the system's authorities")
+        self.assertRegex(text, r"send_proxy +a PROXY header of version 2")
 
 
 if __name__ == "__main__":
