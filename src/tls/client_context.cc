@@ -35,9 +35,8 @@ Binding* BindingOf(const SSL* ssl) {
 
 int OnNewSession(SSL* ssl, SSL_SESSION* session) {
   const Binding* binding = BindingOf(ssl);
-  if (binding == nullptr) return 0;
-  binding->store->Put(binding->key, binding->scope, UniqueSession(session));
-  return 1;  // the session is ours
+  if (binding != nullptr) binding->store->Put(binding->key, binding->scope, session);
+  return 0;  // OpenSSL frees its own
 }
 
 bool UseCertificate(SSL_CTX* context, const ParsedPair& pair, OSSL_LIB_CTX* library) {

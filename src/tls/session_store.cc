@@ -15,13 +15,20 @@ bool StillGood(const SSL_SESSION* session) {
   return peer == nullptr || X509_cmp_current_time(X509_get0_notAfter(peer)) > 0;
 }
 
+UniqueSession CopyOf(const SSL_SESSION* session) {
+  return UniqueSession(SSL_SESSION_dup(const_cast<SSL_SESSION*>(session)));
+}
+
 }  // namespace
 
 std::unique_ptr<SessionStore> SessionStore::Make() {
   return std::make_unique<OpensslSessionStore>();
 }
 
-void OpensslSessionStore::Put(uint64_t key, std::string_view scope, UniqueSession session) {
+// A copy, for its own good: an SSL that ends without close_notify spoils the session that it has.
+void OpensslSessionStore::Put(uint64_t key, std::string_view scope, const SSL_SESSION* received) {
+  UniqueSession session = CopyOf(received);
+  if (session == nullptr) return;
   if (entries_.size() >= kMax && !entries_.contains(key)) {
     entries_.erase(entries_.begin());  // any one: they are in no order that anybody could know
   }
@@ -37,8 +44,7 @@ UniqueSession OpensslSessionStore::Take(uint64_t key, std::string_view scope) {
     return nullptr;
   }
   if (SSL_SESSION_get_protocol_version(entry.session.get()) < TLS1_3_VERSION) {
-    SSL_SESSION_up_ref(entry.session.get());
-    return UniqueSession(entry.session.get());
+    return CopyOf(entry.session.get());
   }
   UniqueSession session = std::move(entry.session);
   entries_.erase(found);

@@ -18,8 +18,8 @@ using UniqueSession = std::unique_ptr<SSL_SESSION, FreeWith<SSL_SESSION_free>>;
 
 class OpensslSessionStore final : public SessionStore {
  public:
-  // Keeps `session` instead of what was there. `scope`: under what it was verified.
-  void Put(uint64_t key, std::string_view scope, UniqueSession session);
+  // Keeps a copy of `received` instead of what was there. `scope`: under what it was verified.
+  void Put(uint64_t key, std::string_view scope, const SSL_SESSION* received);
   // What is kept for `key`, where it was verified under the same scope. A session of TLS 1.3 is
   // given out once: who sees it twice knows that both connections are of the same client. null:
   // nothing fit.

@@ -18,6 +18,10 @@ namespace {
 constexpr size_t kIvBytes = 16;
 constexpr int kLifetime = 8 * 3600;  // seconds
 
+// What OpenSSL wants to hear of a ticket that is taken.
+constexpr int kAsItIs = 1;
+constexpr int kWithNewTicket = 2;
+
 int Index() {
   static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
@@ -87,7 +91,20 @@ int Tickets::Key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CT
                  EVP_MAC_CTX* mac, int sealing) {
   const auto* self =
       static_cast<const Tickets*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), Index()));
-  return sealing != 0 ? self->Seal(name, iv, cipher, mac) : self->Open(name, iv, cipher, mac);
+  if (sealing != 0) return self->Seal(name, iv, cipher, mac);
+  const Opened opened = self->Open(name, iv, cipher, mac);
+  switch (opened) {
+    case Opened::kFailed:
+      return -1;
+    case Opened::kUnknown:
+      return 0;
+    case Opened::kOlder:
+      return kWithNewTicket;
+    case Opened::kNewest:
+      // Tickets of TLS 1.3 are used once: without a new one the next connection would have none.
+      return SSL_version(ssl) == TLS1_3_VERSION ? kWithNewTicket : kAsItIs;
+  }
+  return -1;
 }
 
 int Tickets::Seal(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
@@ -102,17 +119,17 @@ int Tickets::Seal(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher
   return sealed ? 1 : -1;
 }
 
-int Tickets::Open(const unsigned char* name, const unsigned char* iv, EVP_CIPHER_CTX* cipher,
-                  EVP_MAC_CTX* mac) const {
+Tickets::Opened Tickets::Open(const unsigned char* name, const unsigned char* iv,
+                              EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac) const {
   TicketKey key;
   bool newest = false;
-  if (!keys_.Find(name, &key, &newest)) return 0;
+  if (!keys_.Find(name, &key, &newest)) return Opened::kUnknown;
   const bool opened =
       EVP_DecryptInit_ex2(cipher, cipher_.get(), key.cipher.data(), iv, nullptr) == 1 &&
       KeyMac(mac, key);
   OPENSSL_cleanse(&key, sizeof(key));
-  if (!opened) return -1;
-  return newest ? 1 : 2;  // 2: a new ticket, under the newest key
+  if (!opened) return Opened::kFailed;
+  return newest ? Opened::kNewest : Opened::kOlder;
 }
 
 SSL_TICKET_RETURN Tickets::Judge(SSL* ssl, SSL_SESSION* session, const unsigned char* /*name*/,

@@ -4,6 +4,7 @@
 
 #include <openssl/ssl.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "rondo/tls/ticket_keys.h"
@@ -21,6 +22,8 @@ class Tickets {
   bool Serve(SSL_CTX* context) const;
 
  private:
+  enum class Opened : uint8_t { kFailed, kUnknown, kOlder, kNewest };
+
   // OpenSSL's callbacks; see SSL_CTX_set_tlsext_ticket_key_evp_cb(3).
   static int Key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                  EVP_MAC_CTX* mac, int sealing);
@@ -28,8 +31,8 @@ class Tickets {
                                  size_t name_size, SSL_TICKET_STATUS status, void* self);
 
   int Seal(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac) const;
-  int Open(const unsigned char* name, const unsigned char* iv, EVP_CIPHER_CTX* cipher,
-           EVP_MAC_CTX* mac) const;
+  Opened Open(const unsigned char* name, const unsigned char* iv, EVP_CIPHER_CTX* cipher,
+              EVP_MAC_CTX* mac) const;
 
   const TicketKeys& keys_;
   OSSL_LIB_CTX* library_;
