@@ -20,17 +20,19 @@ class Load:
     """`connections` HTTP clients and `sockets` WebSockets for each path in `socket_paths`.
 
     `may_close`: WebSocket paths whose backends come and go: there a close with 1001 is no finding; the client connects
-    again. `may_fail(request)`: whether a failed request is expected (a backend was killed under it).
+    again. `may_fail(request)`: whether a failed request is expected (a backend was killed under it). `context`: all of it
+    over TLS.
     """
 
     def __init__(self, address, connections=32, paths=("/",), socket_paths=(), sockets=0, may_close=(), seed=1,
-                 may_fail=None):
+                 may_fail=None, context=None):
         host, _, port = address.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._connections, self._paths = connections, paths
         self._socket_paths, self._sockets, self._may_close = socket_paths, sockets, may_close
         self._seed = seed
         self._may_fail = may_fail or (lambda request: False)
+        self._tls = {"ssl": context, "server_hostname": "localhost"} if context else {}
         self.findings = []
         self.excused = []
         self.requests = 0
@@ -78,7 +80,7 @@ class Load:
         while not self._stop.is_set():
             if writer is None:
                 try:
-                    reader, writer = await asyncio.open_connection(self._host, self._port)
+                    reader, writer = await asyncio.open_connection(self._host, self._port, **self._tls)
                 except OSError as error:
                     self.find(f"cannot connect: {error}")
                     await asyncio.sleep(0.05)
@@ -164,7 +166,7 @@ class Load:
             self.find(f"WebSocket {path}: {what}")
 
     async def _socket_life(self, path, rng):
-        reader, writer = await asyncio.open_connection(self._host, self._port)
+        reader, writer = await asyncio.open_connection(self._host, self._port, **self._tls)
         try:
             writer.write(f"GET {path} HTTP/1.1\r\nHost: scaling.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())

@@ -73,6 +73,11 @@ class DnsServer:
 
 
 class Scaling(EndToEnd):
+    # For those who do the same over TLS.
+    listener_keys = ""
+    still_keys = ""
+    context = None
+
     def setUp(self):
         super().setUp()
         self.rng = random.Random(SEED)
@@ -103,7 +108,7 @@ class Scaling(EndToEnd):
                 "logging: {access: {path: \"off\"}}\n"
                 "admin: {listen: \"127.0.0.1:0\"}\n"
                 f"resolver: {{servers: [\"{self.dns.address}\"], max_ttl: 1s, timeout: 1s}}\n"
-                "listeners:\n  web:\n    listen: [\"127.0.0.1:0\"]\n    routes:\n"
+                f"listeners:\n  web:\n    listen: [\"127.0.0.1:0\"]\n{harness.indent(self.listener_keys, 4)}    routes:\n"
                 f"      - match: {{path: /generation}}\n        respond: {{body: \"{self.route_generation}\"}}\n"
                 "      - match: {path_prefix: /still}\n        upstream: still\n        rewrite_prefix: /\n"
                 "        upgrades: [websocket]\n"
@@ -112,7 +117,8 @@ class Scaling(EndToEnd):
                 "upstreams:\n"
                 f"  app:\n    drain_timeout: 2s\n    health_check: {{path: /health, interval: 1s, timeout: 2s}}\n"
                 f"{harness.indent(self.upstream_keys, 4)}    backends:\n{backends}"
-                f"  still:\n    backends: [\"{self.still[0].address}\", \"{self.still[1].address}\"]\n"
+                f"  still:\n{harness.indent(self.still_keys, 4)}"
+                f"    backends: [\"{self.still[0].address}\", \"{self.still[1].address}\"]\n"
                 f"  named:\n    drain_timeout: 2s\n    health_check: {{path: /health, interval: 1s, timeout: 2s}}\n"
                 f"    backends: [{{dns: api.scaling.test, port: {self.named_port}}}]\n")
 
@@ -125,13 +131,16 @@ class Scaling(EndToEnd):
         self.wait_up("app", 1)
         self.wait_up("named", 1)
         load = Load(self.rondo_program.address(), paths=("/", "/still/", "/named/"), socket_paths=("/ws", "/still/ws"),
-                    sockets=10, may_close=("/ws",), seed=SEED, **options)
+                    sockets=10, may_close=("/ws",), seed=SEED, context=self.context, **options)
         load.start().wait_sockets()
         return load
 
     def wait_up(self, upstream, count):
         eventually(lambda: sum(b["state"] == "up" for b in self.admin.backends(upstream).values()) >= count,
                    f"{count} backends of {upstream} up")
+
+    def generation(self):
+        return self.get(self.rondo_program, "/generation").text()
 
     # -- operations; each leaves at least one backend of `app` that takes requests --
     def staying(self):
@@ -199,13 +208,13 @@ class Scaling(EndToEnd):
         os.replace(fresh, self.rondo_program.config)
         if self.rng.random() < 0.5:
             self.rondo_program.signal(signal.SIGHUP)
-            eventually(lambda: self.get(self.rondo_program, "/generation").text() == str(self.route_generation),
+            eventually(lambda: self.generation() == str(self.route_generation),
                        "the reloaded file in force")
         else:
             # 409: an overlay entry stands against it, by name. Then the file before stays in force.
             status, body = self.admin.call("POST", "/v1/reload", {})
             self.assertEqual(status, 200, body)
-            self.assertEqual(self.get(self.rondo_program, "/generation").text(), str(self.route_generation))
+            self.assertEqual(self.generation(), str(self.route_generation))
 
     def operate_dns(self):
         count = 1 + self.rng.randrange(3)
