@@ -19,7 +19,7 @@ uint64_t NextSetup() {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-class Setup final : public ClientSetup {
+class BuiltClientSetup final : public ClientSetup {
  public:
   absl::Status Prepare(const ClientSettings& settings, size_t contexts) {
     ClientPlan plan;
@@ -76,7 +76,7 @@ class Setup final : public ClientSetup {
 
 absl::StatusOr<std::shared_ptr<const ClientSetup>> ClientSetup::Make(const ClientSettings& settings,
                                                                      size_t workers) {
-  auto setup = std::make_shared<Setup>();
+  auto setup = std::make_shared<BuiltClientSetup>();
   absl::Status status = setup->Prepare(settings, workers + 1);
   if (!status.ok()) return status;
   return setup;

@@ -69,9 +69,10 @@ absl::StatusOr<std::unique_ptr<const ServerPlan>> PlanOf(const ServerSettings& s
   return plan;
 }
 
-class Setup final : public ServerSetup {
+class BuiltServerSetup final : public ServerSetup {
  public:
-  Setup(std::unique_ptr<const ServerPlan> plan, std::shared_ptr<const TicketKeys> tickets)
+  BuiltServerSetup(std::unique_ptr<const ServerPlan> plan,
+                   std::shared_ptr<const TicketKeys> tickets)
       : plan_(std::move(plan)), tickets_(std::move(tickets)) {}
 
   absl::Status Prepare(size_t workers) {
@@ -102,7 +103,7 @@ absl::StatusOr<std::shared_ptr<const ServerSetup>> ServerSetup::Make(
     const ServerSettings& settings, size_t workers, std::shared_ptr<const TicketKeys> tickets) {
   absl::StatusOr<std::unique_ptr<const ServerPlan>> plan = PlanOf(settings);
   if (!plan.ok()) return plan.status();
-  auto setup = std::make_shared<Setup>(*std::move(plan), std::move(tickets));
+  auto setup = std::make_shared<BuiltServerSetup>(*std::move(plan), std::move(tickets));
   absl::Status status = setup->Prepare(workers);
   if (!status.ok()) return status;
   return setup;

@@ -15,14 +15,14 @@
 namespace rondo::tls {
 namespace {
 
-constexpr size_t kIvBytes = 16;
+constexpr size_t kTicketIvBytes = 16;
 constexpr int kLifetime = 8 * 3600;  // seconds
 
 // What OpenSSL wants to hear of a ticket that is taken.
 constexpr int kAsItIs = 1;
 constexpr int kWithNewTicket = 2;
 
-int Index() {
+int TicketsIndex() {
   static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
 }
@@ -81,7 +81,7 @@ bool Tickets::Serve(SSL_CTX* context) const {
   // The callbacks only read it; OpenSSL keeps no pointers to const.
   void* self = const_cast<Tickets*>(this);
   SSL_CTX_set_timeout(context, kLifetime);
-  return SSL_CTX_set_ex_data(context, Index(), self) == 1 &&
+  return SSL_CTX_set_ex_data(context, TicketsIndex(), self) == 1 &&
          SSL_CTX_set_num_tickets(context, 1) == 1 &&
          SSL_CTX_set_tlsext_ticket_key_evp_cb(context, Key) == 1 &&
          SSL_CTX_set_session_ticket_cb(context, nullptr, Judge, self) == 1;
@@ -90,7 +90,7 @@ bool Tickets::Serve(SSL_CTX* context) const {
 int Tickets::Key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                  EVP_MAC_CTX* mac, int sealing) {
   const auto* self =
-      static_cast<const Tickets*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), Index()));
+      static_cast<const Tickets*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), TicketsIndex()));
   if (sealing != 0) return self->Seal(name, iv, cipher, mac);
   const Opened opened = self->Open(name, iv, cipher, mac);
   switch (opened) {
@@ -112,7 +112,7 @@ int Tickets::Seal(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher
   TicketKey key = keys_.Sealing();
   std::copy(key.name.begin(), key.name.end(), name);
   const bool sealed =
-      RAND_bytes_ex(library_, iv, kIvBytes, 0) == 1 &&
+      RAND_bytes_ex(library_, iv, kTicketIvBytes, 0) == 1 &&
       EVP_EncryptInit_ex2(cipher, cipher_.get(), key.cipher.data(), iv, nullptr) == 1 &&
       KeyMac(mac, key);
   OPENSSL_cleanse(&key, sizeof(key));
