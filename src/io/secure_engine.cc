@@ -123,6 +123,10 @@ SocketAddress SecureEngine::LocalAddress(int fd) {
   return below_.LocalAddress(secured(fd) ? Of(fd).descriptor() : fd);
 }
 
+uint64_t SecureEngine::Unacknowledged(int fd) {
+  return secured(fd) ? Of(fd).Unacknowledged() : below_.Unacknowledged(fd);
+}
+
 WallTime SecureEngine::WallNow() const { return below_.WallNow(); }
 
 // -- memory --

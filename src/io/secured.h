@@ -30,6 +30,8 @@ class SecureEngine::Secured final : public Op, public ListHook<SecureEngine::Sec
   void Cut();
 
   int descriptor() const { return fd; }
+  // Of the sends that have ended.
+  uint64_t Unacknowledged() const;
   Instant close_by() const { return close_by_; }
   // Parked: tries again to open what is there; false where there is still no buffer.
   bool Unpark();

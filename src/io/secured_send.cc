@@ -145,6 +145,12 @@ void SecureEngine::Secured::Cut() {
   engine_.below_.Cancel(*outgoing_);
 }
 
+uint64_t SecureEngine::Secured::Unacknowledged() const {
+  const uint64_t bytes = engine_.below_.Unacknowledged(fd);
+  const uint64_t unreported = outgoing_ != nullptr ? outgoing_->sent : 0;
+  return bytes - std::min(bytes, unreported);
+}
+
 void SecureEngine::Secured::PostSender(int32_t outcome) {
   Op& op = *std::exchange(sender_, nullptr);
   op.state = State::kIdle;

@@ -1,7 +1,9 @@
 #include "io/socket_engine.h"
 
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -145,6 +147,11 @@ SocketAddress SocketEngine::PeerAddress(int fd) {
 }
 
 SocketAddress SocketEngine::LocalAddress(int fd) { return BoundAddress(fd); }
+
+uint64_t SocketEngine::Unacknowledged(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
+}
 
 WallTime SocketEngine::WallNow() const { return WallTime(ReadClock(CLOCK_REALTIME)); }
 

@@ -22,6 +22,7 @@ class SocketEngine : public Engine {
   void ResetOnClose(int fd) override;
   SocketAddress PeerAddress(int fd) override;
   SocketAddress LocalAddress(int fd) override;
+  uint64_t Unacknowledged(int fd) override;
   WallTime WallNow() const override;
 
  protected:

@@ -395,8 +395,7 @@ void Exchange::FailFromCancel(const char* timeout_reason, Stage stage) {
 void Exchange::FailToClient(int32_t result) {
   if (result == -ECANCELED && client_.token.reason() == rt::CancelReason::kDeadline) {
     client_.token.ClearPassing();
-    const bool too_slow = response_rate_.TooSlow(worker_.loop().Now()) && !TotalIsOver();
-    Fail(0, too_slow ? kClientTooSlow : "client_stalled", Stage::kResponse);
+    Fail(0, client_too_slow_ ? kClientTooSlow : "client_stalled", Stage::kResponse);
   } else if (result == -ECANCELED) {
     FailFromCancel("client_stalled", Stage::kResponse);
   } else {

@@ -14,7 +14,8 @@ Exchange::Exchange(ClientConnection& client)
       worker_(client.worker()),
       client_sender_(client.worker().engine()),
       upload_token_(client.worker().engine()),
-      upload_deadline_(client.worker().loop().wheel(), upload_token_) {
+      upload_deadline_(client.worker().loop().wheel(), upload_token_),
+      pace_timer_(*this) {
   client_sender_.Open(client.fd());
 }
 
@@ -280,7 +281,7 @@ void Exchange::ResetForNext() {
   // What is said of a head that never becomes whole must not follow the request before.
   minor_version_ = 1;
   keep_alive_ = is_head_ = asks_upgrade_ = false;
-  request_rate_ = response_rate_ = protect::RateWatch();
+  ForgetPace();
   reply_format_ = http::ReplyFormat::kJson;
   initial_body_ = {};
   received_bytes_ = 0;

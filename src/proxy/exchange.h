@@ -173,7 +173,10 @@ class Exchange {
   void WatchPace();
   Instant RequestDue(Instant now, Instant latest);
   bool TookTooLong(int32_t received, Instant now);
-  Instant ResponseDue(Duration patience);
+  void BeginTaking();
+  void EndTaking();
+  static void OnPaceTimer(io::Timer& timer);
+  void ForgetPace();
 
   // -- counting.cc: for the metrics --
   void CountReceived(uint64_t bytes);
@@ -267,6 +270,13 @@ class Exchange {
   // How fast the client sends and takes, where its listener asks.
   protect::RateWatch request_rate_;
   protect::RateWatch response_rate_;
+  struct PaceTimer : io::Timer {
+    explicit PaceTimer(Exchange& of) : io::Timer(&OnPaceTimer), exchange(of) {}
+    Exchange& exchange;
+  };
+  PaceTimer pace_timer_;          // armed while a send to a client is watched that has a pace to keep
+  int64_t arrived_ = INT64_MIN;   // bytes of the answer that had arrived when last looked at; INT64_MIN: not yet
+  bool client_too_slow_ = false;
 
   // Where it is counted; from PinVersion on.
   metrics::TrafficCell* traffic_ = nullptr;

@@ -281,7 +281,8 @@ bool Exchange::TakePiece(char* bytes, size_t size, bool with_head) {
   if (done && upload_ == Upload::kDone) ReleaseBackend();
   if (!client_sender_.empty()) {
     response_began_ = true;
-    client_.deadline.Set(ResponseDue(config_->settings.timeouts.idle));
+    client_.deadline.Set(worker_.loop().Now() + config_->settings.timeouts.idle);
+    if (response_rate_.active()) BeginTaking();
   }
   return !done;
 }
@@ -289,7 +290,7 @@ bool Exchange::TakePiece(char* bytes, size_t size, bool with_head) {
 void Exchange::ResponsePieceSent(int32_t result) {
   CountSent();
   if (result < 0) FailToClient(result);
-  if (response_rate_.active()) response_rate_.Stop(worker_.loop().Now());
+  if (response_rate_.active()) EndTaking();
 }
 
 // The rest of a body that did not come whole with its head.

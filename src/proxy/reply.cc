@@ -87,17 +87,15 @@ rt::Task<> Exchange::SendReply(std::string_view body) {
   client_.token.ClearPassing();
   client_.deadline.SetCap(kNever);
   client_sender_.WatchProgress(&client_.deadline, patience);
-  client_.deadline.Set(ResponseDue(patience));
+  client_.deadline.Set(worker_.loop().Now() + patience);
+  if (response_rate_.active()) BeginTaking();
   client_sender_.Add(response_block_.data(), response_block_.size());
   client_sender_.Add(body.data(), body.size());
   response_began_ = true;
   const int32_t sent = co_await client_sender_.Send(client_.token);
   CountSent();
-  if (response_rate_.active()) {
-    const Instant now = worker_.loop().Now();
-    if (sent < 0 && response_rate_.TooSlow(now)) Fail(0, kClientTooSlow, Stage::kResponse);
-    response_rate_.Stop(now);
-  }
+  if (response_rate_.active()) EndTaking();
+  if (client_too_slow_) Fail(0, kClientTooSlow, Stage::kResponse);
   client_.deadline.Clear();
   response_whole_ = sent == 0;
 }

@@ -1,6 +1,5 @@
 #include "rondo/rt/sender.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -41,15 +40,7 @@ void Sender::OnDeliver(io::Op& op) {
     self.Finish(op.result);
     return;
   }
-  if (self.deadline_ != nullptr) {
-    const Instant now = self.engine_.Now();
-    Instant at = now + self.patience_;
-    if (self.rate_ != nullptr) {
-      self.rate_->Moved(static_cast<uint64_t>(op.result), now);
-      at = std::min(at, self.rate_->due());
-    }
-    self.deadline_->Set(at);
-  }
+  if (self.deadline_ != nullptr) self.deadline_->Set(self.engine_.Now() + self.patience_);
   if (!self.Advance(static_cast<size_t>(op.result))) {
     self.Finish(0);
     return;

@@ -58,6 +58,8 @@ class Engine {
   // The other side's address (unix peers: kUnix with whatever path, often empty); and our own.
   virtual SocketAddress PeerAddress(int fd) = 0;
   virtual SocketAddress LocalAddress(int fd) = 0;
+  // How much of what sends have taken has not yet arrived at the other side; 0 where that is not known.
+  virtual uint64_t Unacknowledged(int) { return 0; }
 
   // Monotonic time as of the start of this tick's deliveries; cheap.
   Instant Now() const { return now_; }

@@ -39,7 +39,7 @@ class SecureEngine final : public Engine {
  public:
   static constexpr int kSecuredBase = 1 << 30;
   // How long a closed connection's last bytes may take to go to the kernel.
-  static constexpr Duration kCloseGrace = std::chrono::milliseconds(20);
+  static constexpr Duration kCloseGrace = std::chrono::seconds(1);
 
   // `below` and `frames` (records and small buffers come from there) outlive it.
   SecureEngine(Engine& below, Freelist& frames);
@@ -74,6 +74,7 @@ class SecureEngine final : public Engine {
   void ResetOnClose(int fd) override;
   SocketAddress PeerAddress(int fd) override;
   SocketAddress LocalAddress(int fd) override;
+  uint64_t Unacknowledged(int fd) override;
   WallTime WallNow() const override;
 
  private:

@@ -8,7 +8,6 @@
 #include <coroutine>
 #include <span>
 
-#include "rondo/protect/rate_watch.h"
 #include "rondo/rt/cancel.h"
 
 namespace rondo::rt {
@@ -26,8 +25,6 @@ class Sender : public Cancelable {
     deadline_ = deadline;
     patience_ = patience;
   }
-  // What the peer takes is moved bytes to `rate`, whose moment comes before that deadline's patience. Null: nobody's.
-  void WatchRate(protect::RateWatch* rate) { rate_ = rate; }
 
   // Adds bytes to the next send; they stay in place until it has ended. At most kPartsMax parts.
   void Add(const char* bytes, size_t count) {
@@ -103,7 +100,6 @@ class Sender : public Cancelable {
   CancelToken* token_ = nullptr;
   Deadline* deadline_ = nullptr;
   Duration patience_{};
-  protect::RateWatch* rate_ = nullptr;
   uint64_t sent_ = 0;
   int32_t result_ = 0;
   uint8_t part_count_ = 0;
