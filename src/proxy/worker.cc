@@ -80,7 +80,8 @@ void Worker::Tick() {
 void Worker::WatchMemory() {
   buffers_peak_ = std::max(buffers_peak_, engine().buffers().buffers_out());
   if (memory_timer_.armed()) return;
-  if (buffers_peak_ > kWarmBuffers || frames().kept_bytes() > kWarmBytes) {
+  if (buffers_peak_ > kWarmBuffers || frames().kept_bytes() > kWarmBytes ||
+      loop_.secure().may_shrink()) {
     loop_.wheel().Arm(memory_timer_, loop_.Now() + kTrimAfter);
   }
 }
@@ -89,9 +90,11 @@ void Worker::OnMemoryTimer(io::Timer& timer) {
   Worker& self = static_cast<MemoryTimer&>(timer).worker;
   const size_t peak = std::exchange(self.buffers_peak_, self.engine().buffers().buffers_out());
   self.engine().buffers().Trim(std::max(kWarmBuffers, peak));
+  self.loop_.secure().ShrinkIdle();
   self.frames().TrimUnused();
   // Once more while something is left to give back; then the worker may sleep.
-  if (peak > kWarmBuffers || self.frames().kept_bytes() > kWarmBytes) {
+  if (peak > kWarmBuffers || self.frames().kept_bytes() > kWarmBytes ||
+      self.loop_.secure().may_shrink()) {
     self.loop_.wheel().Arm(timer, self.loop_.Now() + kTrimAfter);
   }
 }

@@ -22,7 +22,6 @@ class TestChannel final : public tls::Channel {
   // (0 to 1) a received record is answered with one of the protocol's own.
   TestChannel(uint64_t send_key, uint64_t receive_key, double chatter)
       : send_key_(send_key), receive_key_(receive_key), chatter_(chatter), rng_(send_key) {}
-  ~TestChannel() override { std::fill(pending_.begin(), pending_.end(), '\0'); }
 
   Opened Open(std::span<char> in, std::span<char> out) override {
     Opened opened;
