@@ -22,5 +22,17 @@ TEST(TrafficCells, TheSameNamesGiveTheSameCell) {
   EXPECT_EQ(seen, (std::vector<std::string>{"web>api", "web>", "admin>api"}));
 }
 
+TEST(TrafficCell, CountsLimitedRequestsByRouteAndWhetherTheyWereLetThrough) {
+  TrafficCell cell;
+  for (int i = 0; i < 3; ++i) CountLimited(cell, 0, false);
+  CountLimited(cell, 0, true);
+  CountLimited(cell, 700, true);
+  std::vector<std::string> seen;
+  ForEachLimited(cell, [&seen](size_t route, bool dry_run, uint64_t count) {
+    seen.push_back(std::to_string(route) + (dry_run ? " dry " : " ") + std::to_string(count));
+  });
+  EXPECT_EQ(seen, (std::vector<std::string>{"0 3", "0 dry 1", "700 dry 1"}));
+}
+
 }  // namespace
 }  // namespace rondo::metrics
