@@ -188,22 +188,35 @@ void Section::AddEntry(const Entry& entry) {
   }
 }
 
+// The key of that name in another section; one below this one before others.
+const Key* Section::FindElsewhere(std::string_view leaf) const {
+  const std::string below = path_.empty() ? std::string() : Cat(path_, ".");
+  const Key* elsewhere = nullptr;
+  for (const Key& key : Keys()) {
+    if (key.Leaf() != leaf || key.Section() == path_) continue;
+    if (!below.empty() && key.path.starts_with(below)) return &key;
+    if (elsewhere == nullptr) elsewhere = &key;
+  }
+  return elsewhere;
+}
+
 void Section::AddUnknown(const Entry& entry) {
   if (context_.errors_full()) return;
   std::vector<std::string_view> here;
   std::vector<std::string_view> available;
-  const Key* elsewhere = nullptr;
   for (const Key& key : Keys()) {
-    if (key.Section() == path_) {
-      here.push_back(key.Leaf());
-      if (key.type != KeyType::kLater) available.push_back(key.Leaf());
-    } else if (elsewhere == nullptr && key.Leaf() == entry.name) {
-      elsewhere = &key;
-    }
+    if (key.Section() != path_) continue;
+    here.push_back(key.Leaf());
+    if (key.type != KeyType::kLater) available.push_back(key.Leaf());
   }
+  const Key* elsewhere = FindElsewhere(entry.name);
   std::string message = Cat("unknown key ", Quoted(entry.name));
   if (elsewhere != nullptr) {
     const std::string_view section = elsewhere->Section();
+    if (!path_.empty() && section.starts_with(Cat(path_, "."))) {
+      const std::string_view rest = section.substr(path_.size() + 1);
+      suggested_.push_back(rest.substr(0, rest.find_first_of(".[")));
+    }
     message += section.empty() ? Cat(" here; it belongs at the top level of the file")
                                : Cat(" here; it belongs in `", section, "`");
   } else if (const std::optional<std::string_view> near = Nearest(entry.name, here)) {

@@ -129,6 +129,7 @@ class Section {
   std::optional<Text> ReadScalar(const Key& key) const;
   void AddEntry(const Entry& entry);
   void AddUnknown(const Entry& entry);
+  const Key* FindElsewhere(std::string_view leaf) const;
   void AddWrong(const Key& key, const Text& text, std::string_view meant) const;
 
   Context& context_;

@@ -1,27 +1,49 @@
 """The files in conf/, run as they are but for addresses, do what their comments say."""
 import re
+import ssl
+import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
 
 import harness
-from harness import EndToEnd, eventually, ok
+from example_files import CONF, ExampleFiles
+from harness import EndToEnd, connect, eventually, ok
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 PORTS = (3001, 3002, 3003)
 
 
+def secured(client, files, name, certificate=None):
+    """The client, over TLS from now on; `certificate`: the name of one in certs/ that it shows."""
+    context = ssl.create_default_context(cafile=files.authority)
+    if certificate:
+        context.load_cert_chain(files.certs / f"{certificate}.pem", files.certs / f"{certificate}.key")
+    client.sock = context.wrap_socket(client.sock, server_hostname=name)
+    return client
+
+
 class Examples(EndToEnd):
-    def start(self, name, backends=None, edit=lambda text: text):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="rondo-examples-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.files = ExampleFiles(folder.name)
+
+    def start(self, name, backends=None, edit=lambda text: text, listeners=1):
         """Runs conf/NAME with free ports to listen on, and the backends in place of those on ports 3001 and on."""
         text = (CONF / name).read_text()
-        self.assertNotIn("process:", text)
+        # What of the process there is, is for a machine of its own.
+        text = re.sub(r"^process:\n(?:  .*\n)+", "", text, flags=re.MULTILINE)
+        text = text.replace("certs/", f"{self.files.certs}/")
         text = re.sub(r'listen: \[.*?\](?=\s)', 'listen: ["127.0.0.1:0"]', text)
         self.backends = backends or {port: self.echoing(port) for port in PORTS}
         for port, backend in self.backends.items():
             text = text.replace(f"127.0.0.1:{port}", backend.address)
         self.assertNotRegex(text, r"127\.0\.0\.1:300\d\b")
-        return self.rondo(edit(text))
+        return self.rondo(edit(text), listeners=listeners)
+
+    def secure(self, rondo, listener, name, certificate=None):
+        return secured(self.client(rondo, listener), self.files, name, certificate)
 
     def echoing(self, port):
         """Says which backend it is, and keeps what it was sent in `requests`."""
@@ -33,8 +55,16 @@ class Examples(EndToEnd):
     def test_every_example_is_accepted(self):
         for file in sorted(CONF.glob("*.yaml")):
             with self.subTest(file.name):
-                check = self.program("check", "-c", str(file))
+                check = self.program("check", "-c", str(self.files.folder / file.name))
                 self.assertEqual(check.wait(), 0, check.stderr())
+
+    def test_an_example_whose_certificates_are_not_there_is_refused(self):
+        for name in ("edge.yaml", "sidecar.yaml", "cloud.yaml"):
+            with self.subTest(name):
+                check = self.program("check", "-c", str(CONF / name))
+                check.expected_status = 1
+                self.assertEqual(check.wait(), 1)
+                self.assertRegex(check.stderr(), rf"{name}:\d+:\d+: .*conf/certs/\S+")
 
     def test_the_small_one_balances_over_its_backends(self):
         client = self.client(self.start("rondo.yaml"))
@@ -184,6 +214,95 @@ class Examples(EndToEnd):
             self.assertEqual(response.status, 101)
             reached.append(response.get("X-Backend"))
         self.assertEqual(sorted(reached), ["a", "a", "b", "b"])
+
+    def edge(self):
+        backends = {port: self.echoing(port) for port in (*PORTS, 3004)}
+        return self.start("edge.yaml", backends, listeners=2)
+
+    def test_who_comes_to_the_edge_by_http_is_sent_to_https(self):
+        client = self.client(self.edge(), "plain")
+        response = client.get("/a/b?c=d", host="api.example.com:80")
+        self.assertEqual((response.status, response.get("Location")), (301, "https://api.example.com/a/b?c=d"))
+        challenge = client.get("/.well-known/acme-challenge/x")
+        self.assertEqual(self.who(challenge), 3004)
+
+    def test_the_edge_has_a_certificate_for_each_name(self):
+        rondo = self.edge()
+        for host, owners in (("www.example.com", (3001, 3002)), ("api.example.com", (3003,))):
+            client = self.secure(rondo, "web", host)
+            names = [name for _, name in client.sock.getpeercert()["subjectAltName"]]
+            self.assertIn(host, names)
+            response = client.get("/x", host=host)
+            self.assertIn(self.who(response), owners)
+            self.assertEqual(response.all("Strict-Transport-Security"), ["max-age=31536000"])
+            self.assertEqual(self.backends[self.who(response)].requests[-1].all("X-Forwarded-Proto"), ["https"])
+
+    def test_the_edge_refuses_strangers_and_who_guesses_passwords(self):
+        rondo = self.edge()
+        client = self.secure(rondo, "web", "www.example.com")
+        refused = client.get("/staff/plans")
+        self.assertEqual((refused.status, refused.reason()), (403, "denied"))
+        statuses = []
+        for _ in range(7):
+            tried = client.request("POST", "/login", body=b"guess").response()
+            statuses.append(tried.status)
+        self.assertEqual(statuses, [200] * 5 + [429] * 2)
+        self.assertEqual(tried.reason(), "rate_limited")
+        self.assertTrue(1 <= int(tried.get("Retry-After")) <= 6, tried)
+        self.assertEqual(client.get("/" + "x" * 9000).status, 414)
+
+    def test_the_sidecar_lets_in_who_has_a_certificate_and_says_who_it_is(self):
+        rondo = self.start("sidecar.yaml", {port: self.echoing(port) for port in PORTS}, listeners=2)
+        client = self.secure(rondo, "inbound", "orders.internal", "payments")
+        response = client.get("/x", headers={"X-Client-Subject": "CN=forged", "X-Client-Verified": "NONE"})
+        self.assertEqual(self.who(response), 3001)
+        request = self.backends[3001].requests[-1]
+        self.assertEqual(request.all("X-Client-Subject"), ["CN=payments.internal"])
+        self.assertEqual(request.all("X-Client-Verified"), ["SUCCESS"])
+        # TLS 1.3 tells a client at its first read that its certificate is missed.
+        with self.assertRaises((ssl.SSLError, ConnectionError, EOFError)):
+            self.secure(rondo, "inbound", "orders.internal").get("/x")
+
+    def test_the_sidecar_speaks_tls_to_other_services_with_its_own_certificate(self):
+        def service(port):
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.files.authority)
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_cert_chain(self.files.certs / "payments.pem", self.files.certs / "payments.key")
+
+            def serve(connection):
+                connection.sock = context.wrap_socket(connection.sock, server_side=True)
+                who = dict(part[0] for part in connection.sock.getpeercert()["subject"])["commonName"]
+                while True:
+                    connection.send(ok(f"{port} {connection.request().target} {who}"))
+            return self.backend(serve)
+        backends = {3001: self.echoing(3001), 3002: service(3002), 3003: service(3003)}
+        client = self.client(self.start("sidecar.yaml", backends, listeners=2), "outbound")
+        for _ in range(4):
+            response = client.get("/payments/7")
+            self.assertRegex(response.text(), r"^300[23] /7 orders\.internal$")
+
+    def test_behind_the_cloud_the_client_is_who_the_proxy_header_names(self):
+        rondo = self.start("cloud.yaml", edit=lambda text: text.replace("10.0.0.0/16", "127.0.0.0/8").replace(
+            '":9900"', '"127.0.0.1:0"'))
+        client = self.client(rondo)
+        client.send("PROXY TCP4 203.0.113.7 10.0.0.9 40000 443\r\n")
+        response = secured(client, self.files, "www.example.com").get("/x")
+        request = self.backends[self.who(response)].requests[-1]
+        self.assertEqual(request.all("X-Forwarded-For"), ["203.0.113.7"])
+        self.assertEqual(request.all("X-Forwarded-Proto"), ["https"])
+        silent = self.client(rondo)
+        with self.assertRaises((ssl.SSLError, OSError)):
+            secured(silent, self.files, "www.example.com")
+
+    def test_the_cloud_asks_readyz_without_a_certificate_and_operators_all_else_with_one(self):
+        rondo = self.start("cloud.yaml", edit=lambda text: text.replace('":9900"', '"127.0.0.1:0"'))
+
+        def status(target, certificate=None):
+            client = secured(connect(rondo.admin()), self.files, "localhost", certificate)
+            return client.get(target, host=rondo.admin()).status
+        self.assertEqual(eventually(lambda: status("/readyz") == 200, "ready"), True)
+        self.assertIn(status("/v1/status"), (401, 403))
+        self.assertEqual(status("/v1/status", "rondo"), 200)
 
 
 if __name__ == "__main__":
