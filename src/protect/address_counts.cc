@@ -10,7 +10,7 @@
 namespace rondo::protect {
 namespace {
 
-std::atomic_ref<uint64_t> Shared(uint64_t& word) { return std::atomic_ref<uint64_t>(word); }
+std::atomic_ref<uint64_t> WordAt(uint64_t& word) { return std::atomic_ref<uint64_t>(word); }
 
 }  // namespace
 
@@ -32,7 +32,7 @@ uint32_t AddressCounts::Enter(const IpAddress& address, uint32_t max) {
     if (found.count >= max) return kNone;
     if (found.place == SIZE_MAX || (found.word & kCountMask) == kCountMask) return kUncounted;
     const uint64_t before = found.word == 0 ? hash & ~kCountMask : found.word;
-    if (!Shared(words_[found.place]).compare_exchange_strong(found.word, before + 1)) {
+    if (!WordAt(words_[found.place]).compare_exchange_strong(found.word, before + 1)) {
       --i;  // somebody else moved on
       continue;
     }
@@ -46,7 +46,7 @@ uint32_t AddressCounts::Enter(const IpAddress& address, uint32_t max) {
 
 void AddressCounts::Leave(uint32_t handle) {
   if (handle == kNone || handle == kUncounted) return;
-  const std::atomic_ref<uint64_t> word = Shared(words_[handle]);
+  const std::atomic_ref<uint64_t> word = WordAt(words_[handle]);
   uint64_t seen = word.load();
   uint64_t less;
   do {
@@ -71,7 +71,7 @@ AddressCounts::Found AddressCounts::Find(uint64_t hash) const {
   bool own = false;
   const size_t first = (hash & groups_mask_) * kProbes;
   for (size_t place = first; place < first + kProbes; ++place) {
-    const uint64_t word = Shared(words_[place]).load();
+    const uint64_t word = WordAt(words_[place]).load();
     const bool match = word != 0 && (word & ~kCountMask) == (hash & ~kCountMask);
     if (match) found.count += word & kCountMask;
     if (own || (!match && (word != 0 || found.place != SIZE_MAX))) continue;
