@@ -100,7 +100,7 @@ void WriteStatusLine(int status, HeadWriter& writer) {
   writer.EndLine();
 }
 
-void WriteLength(uint64_t length, HeadWriter& writer) {
+void WriteBodyLength(uint64_t length, HeadWriter& writer) {
   writer.Text("Content-Length: ");
   writer.Decimal(length);
   writer.EndLine();
@@ -136,7 +136,7 @@ size_t WriteLocalReply(const LocalReply& reply, char* out, size_t capacity) {
       writer.Text("Content-Type: text/plain; charset=utf-8\r\n");
       break;
   }
-  WriteLength(body_bytes, writer);
+  WriteBodyLength(body_bytes, writer);
   // An error says something of this moment only.
   writer.Text("Cache-Control: no-store\r\n");
   if (!reply.date.empty()) writer.Field("Date", reply.date);
@@ -187,7 +187,7 @@ size_t WriteFixedReplyHead(const FixedReply& reply, char* out, size_t capacity) 
   WriteStatusLine(reply.status, writer);
   if (reply.status != 204 && reply.status != 304) {
     write(FieldId::kContentType, "Content-Type", reply.content_type);
-    WriteLength(reply.body_bytes, writer);
+    WriteBodyLength(reply.body_bytes, writer);
   }
   write(FieldId::kLocation, "Location", reply.location);
   write(FieldId::kDate, "Date", reply.date);
