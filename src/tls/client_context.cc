@@ -40,8 +40,8 @@ int OnNewSession(SSL* ssl, SSL_SESSION* session) {
 }
 
 bool UseCertificate(SSL_CTX* context, const ParsedPair& pair, OSSL_LIB_CTX* library) {
-  const UniqueKey key = KeyFromDer(pair.key(), library);
-  const UniqueX509 leaf = CertificateFromDer(pair.chain().front(), library);
+  const UniqueKey key = pair.MakeKey(library);
+  const UniqueX509 leaf = pair.MakeLeaf(library);
   if (key == nullptr || leaf == nullptr) return false;
   if (SSL_CTX_use_cert_and_key(context, leaf.get(), key.get(), nullptr, 1) != 1) return false;
   for (size_t i = 1; i < pair.chain().size(); ++i) {

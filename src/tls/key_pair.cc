@@ -131,6 +131,22 @@ absl::StatusOr<std::shared_ptr<const KeyPair>> KeyPair::Parse(std::string_view c
   return pair;
 }
 
+UniqueKey ParsedPair::MakeKey(OSSL_LIB_CTX* library) const {
+  int type = EVP_PKEY_NONE;
+  switch (kind_) {
+    case Kind::kEcdsa:
+      type = EVP_PKEY_EC;
+      break;
+    case Kind::kRsa:
+      type = EVP_PKEY_RSA;
+      break;
+    case Kind::kEd25519:
+      type = EVP_PKEY_ED25519;
+      break;
+  }
+  return KeyFromDer(key_, library, type);
+}
+
 absl::Status ParsedPair::TakeChain(std::string_view pem) {
   absl::StatusOr<std::vector<UniqueX509>> certificates = CertificatesOf(pem);
   if (!certificates.ok()) return certificates.status();

@@ -26,7 +26,11 @@ class ParsedPair final : public KeyPair {
 
   // The leaf first; a self-signed authority at the end is left out: whoever trusts it has it.
   const std::vector<std::string>& chain() const { return chain_; }
-  const std::string& key() const { return key_; }
+  // Objects of a library context's own. null: out of memory.
+  UniqueX509 MakeLeaf(OSSL_LIB_CTX* library) const {
+    return CertificateFromDer(chain_.front(), library);
+  }
+  UniqueKey MakeKey(OSSL_LIB_CTX* library) const;
 
  private:
   friend class KeyPair;

@@ -94,10 +94,13 @@ UniqueCrl RevocationListFromDer(std::string_view der, OSSL_LIB_CTX* library) {
   return made;
 }
 
-UniqueKey KeyFromDer(std::string_view der, OSSL_LIB_CTX* library) {
+UniqueKey KeyFromDer(std::string_view der, OSSL_LIB_CTX* library, int type) {
   const unsigned char* end = Bytes(der);
-  return UniqueKey(
-      d2i_AutoPrivateKey_ex(nullptr, &end, static_cast<long>(der.size()), library, nullptr));
+  const long size = static_cast<long>(der.size());
+  if (type == EVP_PKEY_NONE) {
+    return UniqueKey(d2i_AutoPrivateKey_ex(nullptr, &end, size, library, nullptr));
+  }
+  return UniqueKey(d2i_PrivateKey_ex(type, nullptr, &end, size, library, nullptr));
 }
 
 std::string DerOf(const X509* certificate) {

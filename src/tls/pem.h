@@ -42,7 +42,9 @@ absl::StatusOr<std::vector<PemBlock>> ReadPem(std::string_view text);
 // From DER, with nothing behind it; in `library` (null: the process's own). null: it is not one.
 UniqueX509 CertificateFromDer(std::string_view der, OSSL_LIB_CTX* library = nullptr);
 UniqueCrl RevocationListFromDer(std::string_view der, OSSL_LIB_CTX* library = nullptr);
-UniqueKey KeyFromDer(std::string_view der, OSSL_LIB_CTX* library = nullptr);
+// `type` (EVP_PKEY_RSA and the like): much faster where it is known.
+UniqueKey KeyFromDer(std::string_view der, OSSL_LIB_CTX* library = nullptr,
+                     int type = EVP_PKEY_NONE);
 
 std::string DerOf(const X509* certificate);
 // RFC 2253, ASCII.

@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "tls/key_pair.h"
@@ -26,6 +27,7 @@ absl::StatusOr<std::unique_ptr<WorkerServerContext>> WorkerServerContext::Make(
   std::unique_ptr<WorkerServerContext> made(new WorkerServerContext(plan, library));
   ForgetOpensslErrors();
   absl::Status status = made->Prepare(tickets);
+  if (status.ok() && worker == 0) status = made->CheckCertificates();
   if (!status.ok()) return status;
   return made;
 }
@@ -33,10 +35,6 @@ absl::StatusOr<std::unique_ptr<WorkerServerContext>> WorkerServerContext::Make(
 absl::Status WorkerServerContext::Prepare(const TicketKeys* tickets) {
   context_.reset(SSL_CTX_new_ex(library_, nullptr, TLS_server_method()));
   if (context_ == nullptr) return Failed("a context");
-  for (size_t i = 0; i < plan_.settings.certificates.size(); ++i) {
-    absl::Status status = Load(i);
-    if (!status.ok()) return status;
-  }
   if (!PrepareProtocol()) return Failed("ciphers and groups");
   if (!Use(plan_.table.default_set(), nullptr)) return Failed("the first certificate");
   if (!PrepareTickets(tickets)) return Failed("session tickets");
@@ -45,26 +43,39 @@ absl::Status WorkerServerContext::Prepare(const TicketKeys* tickets) {
   return absl::OkStatus();
 }
 
-absl::Status WorkerServerContext::Load(size_t certificate) {
+absl::Status WorkerServerContext::CheckCertificates() {
+  const UniqueSsl ssl = NewSsl();
+  if (ssl == nullptr) return absl::ResourceExhaustedError("out of memory");
+  for (size_t i = 0; i < served_.size(); ++i) {
+    CertificateSet alone;
+    alone.of[0] = static_cast<uint32_t>(i);
+    SSL_certs_clear(ssl.get());
+    if (Use(alone, ssl.get())) continue;
+    return Failed("the certificate " + plan_.settings.certificates[i].pair->subject());
+  }
+  return absl::OkStatus();
+}
+
+bool WorkerServerContext::Load(size_t certificate) {
   const ServedPair& settings = plan_.settings.certificates[certificate];
   const ParsedPair& pair = Parsed(*settings.pair);
-  Served served{CertificateFromDer(pair.chain().front(), library_),
-                KeyFromDer(pair.key(), library_), UniqueChain(sk_X509_new_null(), FreeChain)};
+  Served served{pair.MakeLeaf(library_), pair.MakeKey(library_),
+                UniqueChain(sk_X509_new_null(), FreeChain)};
   bool loaded = served.leaf != nullptr && served.key != nullptr && served.chain != nullptr;
   for (size_t i = 1; loaded && i < pair.chain().size(); ++i) {
     UniqueX509 issuer = CertificateFromDer(pair.chain()[i], library_);
     loaded = issuer != nullptr && sk_X509_push(served.chain.get(), issuer.get()) > 0;
     if (loaded) static_cast<void>(issuer.release());  // the chain's now
   }
-  if (!loaded) return Failed("certificate " + pair.subject());
+  if (!loaded) return false;
   if (!settings.ocsp.empty()) {
     Stapled stapled{settings.ocsp, nullptr};
     const int64_t next_update = plan_.ocsp_next_update[certificate];
     if (next_update != 0) stapled.next_update.reset(ASN1_TIME_set(nullptr, next_update));
     stapled_.emplace(served.leaf.get(), std::move(stapled));
   }
-  served_.push_back(std::move(served));
-  return absl::OkStatus();
+  served_[certificate] = std::move(served);
+  return true;
 }
 
 bool WorkerServerContext::PrepareProtocol() {
@@ -77,7 +88,9 @@ bool WorkerServerContext::PrepareProtocol() {
   SSL_CTX_set_tlsext_servername_callback(context, OnServerName);
   SSL_CTX_set_cert_cb(context, OnCertificate, this);
   if (!plan_.alpn.empty()) SSL_CTX_set_alpn_select_cb(context, OnAlpn, this);
-  if (!stapled_.empty()) {
+  const std::vector<ServedPair>& pairs = plan_.settings.certificates;
+  if (std::any_of(pairs.begin(), pairs.end(),
+                  [](const auto& pair) { return !pair.ocsp.empty(); })) {
     SSL_CTX_set_tlsext_status_cb(context, OnStatus);
     SSL_CTX_set_tlsext_status_arg(context, this);
   }
@@ -128,9 +141,10 @@ UniqueSsl WorkerServerContext::NewSsl() const {
   return ssl;
 }
 
-bool WorkerServerContext::Use(const CertificateSet& set, SSL* ssl) const {
+bool WorkerServerContext::Use(const CertificateSet& set, SSL* ssl) {
   for (const uint32_t certificate : set.of) {
     if (certificate == CertificateSet::kNone) continue;
+    if (served_[certificate].leaf == nullptr && !Load(certificate)) return false;
     const Served& served = served_[certificate];
     X509* leaf = served.leaf.get();
     EVP_PKEY* key = served.key.get();
@@ -150,7 +164,7 @@ int WorkerServerContext::OnServerName(SSL* ssl, int* /*alert*/, void* /*self*/) 
 
 // Not asked for where a session is resumed.
 int WorkerServerContext::OnCertificate(SSL* ssl, void* self) {
-  const auto& context = *static_cast<const WorkerServerContext*>(self);
+  auto& context = *static_cast<WorkerServerContext*>(self);
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (name == nullptr) return 1;
   const CertificateSet& set = context.plan_.table.Find(name);

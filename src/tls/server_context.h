@@ -32,7 +32,8 @@ struct ServerPlan {
 
 class WorkerServerContext final : public OpensslServerContext {
  public:
-  // `plan` and `tickets` (null: no tickets) outlive it.
+  // `plan` and `tickets` (null: no tickets) outlive it. Worker 0's checks that each certificate can
+  // be served; the others make objects of those that their clients ask for, when they first do.
   static absl::StatusOr<std::unique_ptr<WorkerServerContext>> Make(const ServerPlan& plan,
                                                                    const TicketKeys* tickets,
                                                                    size_t worker);
@@ -43,10 +44,10 @@ class WorkerServerContext final : public OpensslServerContext {
 
  private:
   using UniqueChain = std::unique_ptr<STACK_OF(X509), void (*)(STACK_OF(X509)*)>;
-  struct Served {
+  struct Served {  // all null: not yet asked for
     UniqueX509 leaf;
     UniqueKey key;
-    UniqueChain chain;  // behind the leaf
+    UniqueChain chain{nullptr, nullptr};  // behind the leaf
   };
   struct Stapled {
     std::string_view answer;                                           // DER
@@ -54,13 +55,14 @@ class WorkerServerContext final : public OpensslServerContext {
   };
 
   WorkerServerContext(const ServerPlan& plan, OSSL_LIB_CTX* library)
-      : plan_(plan), library_(library) {}
+      : plan_(plan), library_(library), served_(plan.settings.certificates.size()) {}
   absl::Status Prepare(const TicketKeys* tickets);
-  absl::Status Load(size_t certificate);
+  absl::Status CheckCertificates();
+  bool Load(size_t certificate);
   bool PrepareProtocol();
   bool PrepareTickets(const TicketKeys* tickets);
   bool PrepareClientAuth();
-  bool Use(const CertificateSet& set, SSL* ssl) const;  // null: for the context itself
+  bool Use(const CertificateSet& set, SSL* ssl);  // null: for the context itself
 
   // OpenSSL's callbacks.
   static int OnServerName(SSL* ssl, int* alert, void* self);
