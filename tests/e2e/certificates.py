@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority of our own, and leaves of it, made by openssl for two days."""
+"""Certificates for tests: an authority of our own, and leaves of it, made by openssl."""
 import os
 import ssl
 import subprocess
@@ -27,7 +27,7 @@ class Authority:
     def _make(self, name, subject, kind, *more):
         cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         parameters = (("ec", "-pkeyopt", "ec_paramgen_curve:P-256") if kind == "ec" else ("rsa:2048",))
-        openssl("req", "-x509", "-newkey", *parameters, "-nodes", "-sha256", "-days", "2", "-subj", subject,
+        openssl("req", "-x509", "-newkey", *parameters, "-nodes", "-sha256", "-days", "365", "-subj", subject,
                 "-keyout", f"{key}.new", "-out", f"{cert}.new", *more)
         os.replace(f"{key}.new", key)
         os.replace(f"{cert}.new", cert)

@@ -7,10 +7,10 @@ import harness
 from certificates import Authority, certificates
 from harness import EndToEnd
 
-# What is the test's own, not the server's: an authority that nobody else knows, no revocation service, no CAA record, a
-# certificate for two days.
+# What is not the server's: an authority that nobody else knows, no revocation service, no CAA record, the headers of the
+# pages behind it.
 OWN = ("cert_chain_of_trust", "cert_trust", "cert_revocation", "cert_crlDistributionPoints", "cert_ocspURL",
-       "DNS_CAArecord", "cert_expirationStatus",
+       "DNS_CAArecord", "security_headers",
        "cert_extlifeSpan", "cert_validityPeriod", "OCSP_stapling", "overall_grade", "final_score", "grade_cap_reason")
 SERIOUS = ("MEDIUM", "HIGH", "CRITICAL", "FATAL")
 
