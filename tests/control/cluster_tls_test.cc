@@ -19,7 +19,7 @@ constexpr std::string_view kFile =
     "listeners:\n"
     "  web:\n"
     "    listen: [127.0.0.1:8443]\n"
-    "    tls: {cert: /web.pem, key: /web.key}\n"
+    "    tls: {certificates: [{cert: /web.pem, key: /web.key}]}\n"
     "    routes: [{upstream: api}]\n"
     "  plain:\n"
     "    listen: [127.0.0.1:8080]\n"

@@ -71,10 +71,11 @@ class TlsBackend:
 
     def _serve(self, plain):
         try:
-            wire = Wire(self.context.wrap_socket(plain, server_side=True))
-            while True:
-                wire.take_until(b"\r\n\r\n")
-                wire.send(ok("secret"))
+            with self.context.wrap_socket(plain, server_side=True) as secured:
+                wire = Wire(secured)
+                while True:
+                    wire.take_until(b"\r\n\r\n")
+                    wire.send(ok("secret"))
         except (OSError, EOFError):
             plain.close()
 
@@ -94,7 +95,7 @@ class CertificatesTest(EndToEnd):
         return done.returncode, done.stdout + done.stderr
 
     def tls(self, cert, key, more=""):
-        return (f"listeners:\n  web:\n    listen: [\"127.0.0.1:0\"]\n    tls: {{cert: {cert}, key: {key}{more}}}\n"
+        return (f"listeners:\n  web:\n    listen: [\"127.0.0.1:0\"]\n    tls: {{certificates: [{{cert: {cert}, key: {key}}}]{more}}}\n"
                 "    routes: [{respond: {status: 200, body: hello}}]\n")
 
     def secure(self, address, cert=None):
@@ -186,7 +187,10 @@ class ReloadTest(CertificatesTest):
         self.shown(rondo)
 
         def page():
-            return harness.connect(rondo.admin()).get("/metrics", host="localhost").text()
+            client = harness.connect(rondo.admin())
+            text = client.get("/metrics", host="localhost").text()
+            client.close()
+            return text
         eventually(lambda: 'rondo_tls_handshakes_total{listener="web",result="ok",resumed="false"} 1' in page(),
                    "a handshake that is counted")
         ends = re.search(r'rondo_tls_certificate_not_after_seconds\{listener="web",certificate="([^"]*)"\} (\d+)', page())
