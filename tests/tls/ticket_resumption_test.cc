@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <ctime>
 #include <thread>
+#include <vector>
 
 #include "tls/ssl_pair.h"
 #include "tls/test_certificates.h"
@@ -230,6 +232,37 @@ TEST_P(TicketResumptionTest, TakesNothingForgedOrUnderAnUnknownKey) {
   forged.mac[0] ^= 1;
   other_keys->Set(&forged, 1);
   EXPECT_FALSE(Resumes(client, *SetupOf(Settings(), other_keys)));
+}
+
+TEST_P(TicketResumptionTest, HoldsWhereTheFirstHelloIsAnsweredByAnotherGroup) {
+  if (GetParam() != TLS1_3_VERSION) GTEST_SKIP() << "a matter of TLS 1.3";
+  const std::shared_ptr<const ServerSetup> setup = SetupOf(Settings(), keys_);
+  TestClient client;
+  client.Only(GetParam());
+  ASSERT_EQ(SSL_CTX_set1_groups_list(client.context(), "P-521:P-384"), 1);
+  EXPECT_FALSE(Resumes(client, *setup, 0, "other.example"));
+  EXPECT_TRUE(Resumes(client, *setup, 0, "other.example"));
+  EXPECT_FALSE(Resumes(client, *setup, 0, "a.example"));
+}
+
+TEST_P(TicketResumptionTest, GoesOnInAllWorkersWhileKeysRotate) {
+  constexpr size_t kWorkers = 3;
+  const std::shared_ptr<const ServerSetup> setup = SetupOf(Settings(), keys_, kWorkers);
+  std::atomic<size_t> running = kWorkers;
+  std::vector<std::thread> workers;
+  for (size_t worker = 0; worker < kWorkers; ++worker) {
+    workers.emplace_back([&, worker] {
+      TestClient client;
+      client.Only(GetParam());
+      for (int i = 0; i < 20; ++i) Resumes(client, *setup, worker);
+      --running;
+    });
+  }
+  while (running > 0) {
+    keys_->Rotate();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  for (std::thread& worker : workers) worker.join();
 }
 
 TEST_P(TicketResumptionTest, IsNotOfferedWithoutKeys) {
