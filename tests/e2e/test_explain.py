@@ -278,7 +278,7 @@ listeners:
     routes:
       - {match: {path: /admin}, allow: [10.0.0.0/8], upstream: app}
       - {match: {path: /old}, redirect: {to: "https://{host}{uri}", status: 301}}
-      - {match: {path: /}, uri_bytes: 64B, rate_limit: {rate: 100/m, burst: 7, dry_run: true}, upstream: app}
+      - {match: {path_prefix: /}, uri_bytes: 64B, rate_limit: {rate: 100/m, burst: 7, dry_run: true}, upstream: app}
 upstreams:
   app: {backends: ["127.0.0.1:1"], send_proxy: v2, tls: {sni: app.internal}}
 """
