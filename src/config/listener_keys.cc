@@ -79,7 +79,7 @@ constexpr Key kListenerKeys[] = {
      "Of one address (IPv6: of one /64); any more are closed at once. 0: no limit.", 0, 10'000'000},
 
     {"listeners.*.min_rate.request", kSize, "0",
-     "Bytes a second of a request's body; a slower one gets a 408.", 0, kRateMax},
+     "Bytes a second that a client must send of a request; a slower one gets a 408.", 0, kRateMax},
     {"listeners.*.min_rate.response", kSize, "0",
      "Bytes a second that a client must take of a response; a slower one is cut off.", 0, kRateMax},
 };
