@@ -27,11 +27,18 @@ struct ServerSettings {
   std::vector<ServedPair>
       certificates;  // at least one; the first answers unknown names and clients that name none
   Version min_version = Version::kTls12;
-  std::vector<std::string> alpn;  // in our order of preference; empty: not negotiated
+  // In our order of preference; empty: not negotiated. A client that offers none of them is refused
+  // (no_application_protocol), one that offers nothing is not.
+  std::vector<std::string> alpn;
   ClientAuth client_auth = ClientAuth::kOff;
-  std::string client_ca;     // PEM
-  std::string crl;           // PEM; empty: none
-  std::string ticket_scope;  // tickets of one scope are not taken by another: the listener's name
+  // PEM. Their names are sent to clients. One whose issuer is not among them is trusted for itself.
+  std::string client_ca;
+  // PEM; empty: none. With lists every certificate below the trusted one needs a list of its issuer
+  // that is in date: without one nobody gets in.
+  std::string crl;
+  // Tickets of one scope are not taken by another: the listener's name. Nor are they where anything
+  // above about clients has changed.
+  std::string ticket_scope;
 };
 
 // One worker's: its own SSL_CTX for each set of certificates, in a library context of its own.
@@ -42,7 +49,9 @@ class ServerContext {
 
 class ServerSetup {
  public:
-  // Contexts for `workers`. `tickets` is shared by all of them.
+  // Contexts for `workers` (index 0 to workers - 1). `tickets` is shared by all of them; null: no
+  // tickets. Errors: no certificate, an OCSP answer that does not fit, a certificate that cannot be
+  // served, client_auth without authorities, broken PEM.
   static absl::StatusOr<std::shared_ptr<const ServerSetup>> Make(
       const ServerSettings& settings, size_t workers, std::shared_ptr<const TicketKeys> tickets);
   virtual ~ServerSetup() = default;
