@@ -396,6 +396,7 @@ TEST(MetricsPage, IsWhatItsDocumentSays) {
   cell.codes.Add(metrics::Method::kGet, 200);
   cell.rejected.Add("no_route");
   cell.retries.Add("backend_reset");
+  metrics::CountLimited(cell, 0, false);
   Families page = OfPage(numbers.Page());
   // Its samples take a prober.
   page["rondo_health_checks_total"].second = {"upstream", "backend", "result"};
