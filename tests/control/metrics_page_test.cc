@@ -344,7 +344,7 @@ using Families = std::map<std::string, std::pair<std::string, std::set<std::stri
 
 Families OfPage(const std::string& page) {
   static const std::regex kType("# TYPE (\\S+) (\\S+)");
-  static const std::regex kLabel("([a-z]+)=\"");
+  static const std::regex kLabel("([a-z_]+)=\"");
   Families families;
   std::string family;
   for (const std::string& line : Lines(page)) {
@@ -366,8 +366,8 @@ Families OfDocument() {
   const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
   std::ifstream file(root / "docs" / "metrics.md");
   EXPECT_TRUE(file.good());
-  static const std::regex kRow("\\| `([a-z_]+)` \\| ([a-z]+) \\| ([a-z, ]*)\\|.*");
-  static const std::regex kName("[a-z]+");
+  static const std::regex kRow("\\| `([a-z_]+)` \\| ([a-z]+) \\| ([a-z_, ]*)\\|.*");
+  static const std::regex kName("[a-z_]+");
   Families families;
   for (std::string line; std::getline(file, line);) {
     std::smatch match;
