@@ -56,6 +56,10 @@ ProxyBackend::Connection::Connection(ProxyBackend& owner, int fd)
   peer.on_error = [this](int) { peer.Close(); };
   peer.on_send_error = [this](int) { script.Drop(); };
   peer.on_closed = [this] { closed = true; };
+  if (owner.secures_.connected) {
+    const uint16_t port = owner.engine_.PeerAddress(fd).port;
+    peer.SecureWith(TestChannelOf(port, true, owner.secures_.chatter));
+  }
   peer.Adopt(fd);
   WatchIdle();
 }

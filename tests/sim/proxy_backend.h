@@ -7,6 +7,7 @@
 #include <string>
 
 #include "proxy_plan.h"
+#include "securing_engine.h"
 
 namespace rondo::sim {
 
@@ -20,6 +21,7 @@ class ProxyBackend {
                const BackendOptions& options);
   ~ProxyBackend();
 
+  void Secure(const Secures& secures) { secures_ = secures; }
   const SocketAddress& address() const { return address_; }
   // Connections that came, and those there are.
   size_t accepted() const { return accepted_; }
@@ -67,6 +69,7 @@ class ProxyBackend {
   SimEngine& engine_;
   SocketAddress address_;
   BackendOptions options_;
+  Secures secures_;
   size_t accepted_ = 0;
   std::list<std::unique_ptr<Connection>> connections_;
   SimAcceptor acceptor_;

@@ -31,6 +31,10 @@ ProxyClient::ProxyClient(Scene& scene, SimEngine& engine, ConnectionPlan plan)
   reader_.on_raw = [this](std::string_view bytes) { TakeTunnel(bytes); };
   peer_.on_connected = [this] {
     connected_at_ = scene_.world.now();
+    if (secures_.accepted) {
+      const uint16_t port = engine_.LocalAddress(peer_.fd()).port;
+      peer_.SecureWith(TestChannelOf(port, false, secures_.chatter));
+    }
     Proceed();
   };
   peer_.on_receive = [this](std::string_view bytes) {

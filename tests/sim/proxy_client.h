@@ -7,12 +7,14 @@
 #include <string>
 
 #include "proxy_plan.h"
+#include "securing_engine.h"
 
 namespace rondo::sim {
 
 class ProxyClient {
  public:
   ProxyClient(Scene& scene, SimEngine& engine, ConnectionPlan plan);
+  void Secure(const Secures& secures) { secures_ = secures; }  // before Start
   void Start();
 
   bool finished() const { return finished_; }
@@ -43,6 +45,7 @@ class ProxyClient {
   Scene& scene_;
   SimEngine& engine_;
   ConnectionPlan plan_;
+  Secures secures_;
   SimPeer peer_;
   Script script_;
   WireReader reader_{WireReader::Role::kResponses};

@@ -111,8 +111,17 @@ std::unique_ptr<ProxyWorld> Drawer::Draw(uint64_t seed, std::string& faults) {
     options.buffers_max =
         static_cast<size_t>(weather_ == Weather::kStorm ? rng_.Between(2, 40) : 130);
   if (rng_.Chance(0.2)) options.log_refusals = 0.5;
+  // By a generator of its own: what else is drawn stays the same without it.
+  Rng secures(Mix64(seed ^ 0x7c5));
+  options.secures.accepted = secures.Chance(0.3);
+  options.secures.connected = secures.Chance(0.3);
+  // Who closes without having read what the other channel says by itself resets the connection.
+  options.secures.chatter = !strict() && secures.Chance(0.5) ? 0.1 : 0;
   faults = absl::StrCat("proxy: ", options.worker_faults.ToString(),
-                        "; clients: ", options.client_faults.ToString());
+                        "; clients: ", options.client_faults.ToString(),
+                        options.secures.accepted ? "; clients secured" : "",
+                        options.secures.connected ? "; backends secured" : "",
+                        options.secures.chatter > 0 ? "; chatter" : "");
   // Bodies that crawl through buffers of a few bytes would take most of the time.
   if (options.worker_faults.tiny_buffers + options.client_faults.tiny_buffers > 0) {
     bytes_max_ = 5000;

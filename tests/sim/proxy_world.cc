@@ -1,5 +1,7 @@
 #include "proxy_world.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "proxy_numbers.h"
 
@@ -53,7 +55,8 @@ ProxyWorld::ProxyWorld(uint64_t seed, const config::Config& config,
     : world_(seed),
       scene_{.world = world_, .requests = {}, .findings = {}, .closed_backends = {}},
       control_(scene_, config, options.workers),
-      log_(world_.rng(), options.log_refusals) {
+      log_(world_.rng(), options.log_refusals),
+      secures_(options.secures) {
   const SocketAddress address = config.listeners.front().listen.front();
   for (size_t i = 0; i < options.workers; ++i) {
     SimEngineOptions engine_options;
@@ -63,8 +66,13 @@ ProxyWorld::ProxyWorld(uint64_t seed, const config::Config& config,
     SimEngine& engine = world_.AddEngine(absl::StrCat("worker", i), engine_options);
     const int fd =
         engine.Listen(address, i == 0 ? io::ListenMode::kFirst : io::ListenMode::kFurther);
+    io::Engine* workers_engine = &engine;
+    if (secures_.accepted || secures_.connected) {
+      securing_.push_back(std::make_unique<SecuringEngine>(engine, secures_));
+      workers_engine = securing_.back().get();
+    }
     workers_.push_back(std::make_unique<proxy::Worker>(
-        engine, control_.snapshot(), std::vector<proxy::ListenFd>{{fd, 0, 0}}, counters_, &log_,
+        *workers_engine, control_.snapshot(), std::vector<proxy::ListenFd>{{fd, 0, 0}}, counters_, &log_,
         proxy::WorkerOptions{i, options.workers, world_.rng().Next(), nullptr, 0}));
     proxy::Worker* worker = workers_.back().get();
     control_.AddWorker(*worker, engine);
@@ -91,6 +99,7 @@ ProxyWorld::~ProxyWorld() {
 
 ProxyBackend& ProxyWorld::AddBackend(const SocketAddress& address, const BackendOptions& options) {
   backends_.push_back(std::make_unique<ProxyBackend>(scene_, *backend_engine_, address, options));
+  backends_.back()->Secure(secures_);
   return *backends_.back();
 }
 
@@ -117,6 +126,7 @@ RequestPlan& ProxyWorld::AddRequest(const std::string& upstream) {
 ProxyClient& ProxyWorld::AddClient(ConnectionPlan plan) {
   if (plan.address == SocketAddress{}) plan.address = *SocketAddress::Parse(kAddress);
   clients_.push_back(std::make_unique<ProxyClient>(scene_, *client_engine_, std::move(plan)));
+  clients_.back()->Secure(secures_);
   clients_.back()->Start();
   return *clients_.back();
 }
@@ -151,7 +161,9 @@ bool ProxyWorld::workers_finished() const {
   for (const auto& worker : workers_) {
     if (!worker->finished()) return false;
   }
-  return true;
+  // A finished worker leaves nothing on its way; this engine below it is our own.
+  return std::none_of(securing_.begin(), securing_.end(),
+                      [](const auto& engine) { return engine->busy(); });
 }
 
 void ProxyWorld::Finish(Duration clients_max, Duration grace) {
@@ -177,6 +189,7 @@ void ProxyWorld::EndWorkers() {
   if (!workers_finished()) {
     // Its ops and frames cannot be taken back: it stays, for the report's sake.
     for (auto& worker : workers_) (void)worker.release();
+    for (auto& engine : securing_) (void)engine.release();
     return;
   }
   CheckLeaks();
@@ -186,6 +199,7 @@ void ProxyWorld::EndWorkers() {
   control_.Forget();
   for (const int actor : actors_) world_.RemoveActor(actor);
   workers_.clear();
+  securing_.clear();
   // What is left after that are the others' ends.
   (void)world_.RunUntil([this] { return clients_finished(); }, seconds(200));
   for (auto& backend : backends_) backend->Stop();

@@ -11,6 +11,7 @@
 #include "proxy_control.h"
 #include "proxy_websocket.h"
 #include "rondo/proxy/worker.h"
+#include "securing_engine.h"
 
 namespace rondo::sim {
 
@@ -33,6 +34,7 @@ struct ProxyWorldOptions {
   FaultPlan client_faults;
   size_t buffers_max = 64;
   double log_refusals = 0;
+  Secures secures;  // clients' connections, backends' connections
 };
 
 class ProxyWorld {
@@ -89,7 +91,9 @@ class ProxyWorld {
   ProxyControl control_;
   proxy::ProcessCounters counters_;
   LogCollector log_;
+  Secures secures_;
   std::vector<SimEngine*> engines_;
+  std::vector<std::unique_ptr<SecuringEngine>> securing_;  // one for each, where any are wanted
   std::vector<int> actors_;
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
   SimEngine* client_engine_;

@@ -58,16 +58,22 @@ void SimPeer::Adopt(int fd) {
 
 void SimPeer::Send(std::string_view bytes) {
   if (closing_ || send_broken_ || finish_ || close_when_sent_) return;
-  queued_ += bytes;
+  if (channel_ != nullptr) {
+    Seal(bytes);
+  } else {
+    queued_ += bytes;
+  }
   ArmSend();
 }
 
 void SimPeer::FinishSending() {
+  SayClose();
   finish_ = true;
   ArmSend();
 }
 
 void SimPeer::CloseWhenSent() {
+  SayClose();
   close_when_sent_ = true;
   ArmSend();
 }
@@ -116,15 +122,19 @@ void SimPeer::OnReceive() {
   const int result = receive_.result;
   const io::BufferRef buffer = std::move(receive_.buffer);
   if (closing_) return TryClose();
+  if (result == 0 && channel_ != nullptr && !ended_) return Failed(-ECONNRESET);
   if (result == 0) {
     ended_ = true;
     return on_end ? on_end() : CloseWhenSent();
   }
   if (result < 0) return Failed(result);
-  bytes_received_ += static_cast<uint64_t>(result);
-  if (on_receive) {
-    const char* bytes = buffer ? buffer.data() : receive_buffer_.data();
-    on_receive(std::string_view(bytes, static_cast<size_t>(result)));
+  const std::string_view bytes(buffer ? buffer.data() : receive_buffer_.data(),
+                               static_cast<size_t>(result));
+  if (channel_ != nullptr) {
+    Open(bytes);
+  } else {
+    bytes_received_ += bytes.size();
+    if (on_receive) on_receive(bytes);
   }
   if (read_pause_ > Duration(0)) {
     pausing_ = true;
@@ -135,6 +145,49 @@ void SimPeer::OnReceive() {
     });
   }
   ArmReceive();
+}
+
+void SimPeer::Open(std::string_view bytes) {
+  sealed_in_ += bytes;
+  std::string plain(std::max(sealed_in_.size(), tls::kRecordPlainMax), '\0');
+  const tls::Channel::Opened opened = channel_->Open(sealed_in_, plain);
+  RONDO_CHECK(opened.incoming != tls::Incoming::kFailed);  // the proxy mixed something up
+  sealed_in_.erase(0, opened.consumed);
+  if (channel_->pending() > 0 && !send_broken_ && !finish_ && !close_when_sent_) {
+    std::string said(channel_->pending(), '\0');
+    said.resize(channel_->TakePending(said));
+    queued_ += said;
+    ArmSend();
+  }
+  bytes_received_ += opened.produced;
+  plain.resize(opened.produced);
+  if (!plain.empty() && on_receive) on_receive(plain);
+  if (opened.incoming != tls::Incoming::kClosed || closing_ || ended_) return;
+  ended_ = true;
+  if (on_end) {
+    on_end();
+  } else {
+    CloseWhenSent();
+  }
+}
+
+void SimPeer::Seal(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const size_t count = std::min(bytes.size(), tls::kRecordPlainMax);
+    const iovec part{const_cast<char*>(bytes.data()), count};
+    std::string record(channel_->SealedSize(count), '\0');
+    record.resize(channel_->Seal(std::span<const iovec>(&part, 1), 0, count, record.data()));
+    queued_ += record;
+    bytes.remove_prefix(count);
+  }
+}
+
+void SimPeer::SayClose() {
+  if (channel_ == nullptr || closing_ || send_broken_ || finish_ || close_when_sent_) return;
+  channel_->Close();
+  std::string said(channel_->pending(), '\0');
+  said.resize(channel_->TakePending(said));
+  queued_ += said;
 }
 
 void SimPeer::ArmSend() {

@@ -6,10 +6,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <string_view>
 
 #include "rondo/io/op.h"
 #include "rondo/io/socket_address.h"
+#include "rondo/tls/channel.h"
 #include "sim_world.h"
 
 namespace rondo::sim {
@@ -36,6 +38,9 @@ class SimPeer {
 
   void Connect(const SocketAddress& address);
   void Adopt(int fd);  // an accepted one; begins to receive
+  // From now on all bytes go through `channel`: what is given to Send and on_receive is plain. An end
+  // without the channel's own is an error, as is what it cannot open. Before anything is sent.
+  void SecureWith(std::unique_ptr<tls::Channel> channel) { channel_ = std::move(channel); }
   void Send(std::string_view bytes);
   // Ends this direction once all is sent.
   void FinishSending();
@@ -67,6 +72,9 @@ class SimPeer {
   };
   void OnConnect(int result);
   void OnReceive();
+  void Open(std::string_view bytes);
+  void Seal(std::string_view bytes);
+  void SayClose();
   void OnSend(int result);
   void ArmReceive();
   void ArmSend();
@@ -83,6 +91,8 @@ class SimPeer {
   std::string receive_buffer_;
   size_t read_bytes_ = 16 * 1024;
   Duration read_pause_{};
+  std::unique_ptr<tls::Channel> channel_;
+  std::string sealed_in_;  // received, not opened
   std::string queued_, sending_;
   size_t sending_from_ = 0;
   bool provided_;  // receives into the engine's buffers
