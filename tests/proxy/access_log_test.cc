@@ -1,6 +1,7 @@
 // The lines of the access log to the byte, what cannot be forged in them, and how they are handed
 // over.
 #include "rondo/proxy/access_log.h"
+#include "rondo/tls/handshake.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -115,6 +116,27 @@ TEST(AccessLogLine, LargeNumbersAreWhole) {
   EXPECT_THAT(Json(record),
               HasSubstr("\"retries\":4294967295,\"received_bytes\":18446744073709551615,"
                         "\"sent_bytes\":10000000000,"));
+}
+
+TEST(AccessLogLine, SaysWhatWasAgreedOnInTls) {
+  AccessRecord record = Typical();
+  EXPECT_THAT(Json(record), ::testing::Not(HasSubstr("\"tls\"")));
+  tls::HandshakeResult tls;
+  tls.cipher = "TLS_AES_128_GCM_SHA256";
+  record.tls = &tls;
+  EXPECT_THAT(Json(record), HasSubstr(",\"tls\":{\"version\":\"1.3\",\"cipher\":"
+                                      "\"TLS_AES_128_GCM_SHA256\",\"resumed\":false},"));
+  tls.version = tls::Version::kTls12;
+  tls.resumed = true;
+  tls.server_name = "a.test";
+  tls.alpn = "http/1.1";
+  tls.client = std::make_unique<tls::ClientCertificate>();
+  tls.client->subject = "CN=\"x\"";
+  EXPECT_THAT(Json(record),
+              HasSubstr(",\"sni\":\"a.test\",\"alpn\":\"http/1.1\","
+                        "\"client\":\"CN=\\\"x\\\"\",\"resumed\":true},\"user_agent\""));
+  EXPECT_THAT(Json(record), HasSubstr("\"tls\":{\"version\":\"1.2\""));
+  EXPECT_THAT(Combined(record), ::testing::Not(HasSubstr("a.test")));
 }
 
 TEST(AccessLogLine, EscapesWhatCouldForgeALine) {
