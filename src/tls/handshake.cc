@@ -41,6 +41,7 @@ class OpensslHandshake : public Handshake {
   }
 
  private:
+  virtual void BeforeStep() {}
   virtual void Describe(HandshakeResult& result) const = 0;
   virtual void Failed() {}
   // May HandOver(). null: out of memory.
@@ -69,6 +70,7 @@ class ServerHandshake final : public OpensslHandshake {
   ~ServerHandshake() override { DropSsl(); }
 
  private:
+  void BeforeStep() override { takeover_.Expect(ssl()); }
   void Describe(HandshakeResult& result) const override {
     result.server_name = RequestedName(ssl());
     result.client = DescribeClient(ssl());
@@ -107,6 +109,7 @@ Handshake::Step OpensslHandshake::Advance(std::string_view received, size_t* con
   }
   if (first_byte_ < 0 && !received.empty()) first_byte_ = static_cast<uint8_t>(received[0]);
   wire_->received = received;
+  BeforeStep();
   ERR_clear_error();
   const int done = SSL_do_handshake(ssl_.get());
   *consumed = received.size() - wire_->received.size();

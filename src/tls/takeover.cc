@@ -49,11 +49,17 @@ void NoteSecret(const SSL* ssl, const char* text) {
 }
 
 // Counts the records of either direction, from the last change of its keys on.
-void NoteRecord(int written, int, int kind, const void* bytes, size_t size, SSL*, void* argument) {
+void NoteRecord(int written, int, int kind, const void* bytes, size_t size, SSL* ssl,
+                void* argument) {
   if (kind != SSL3_RT_HEADER || size == 0) return;
   auto* const takeover = static_cast<Takeover*>(argument);
   Takeover::Direction& direction = written != 0 ? takeover->server : takeover->client;
   const uint8_t type = *static_cast<const uint8_t*>(bytes);
+  // TLS 1.3: our first protected record. The keys of the handshake are in use, and those of
+  // application data follow with our Finished.
+  if (written != 0 && type == SSL3_RT_APPLICATION_DATA && direction.secret_bytes == 0) {
+    SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), NoteSecret);
+  }
   // In TLS 1.2 the keys change behind this record. In TLS 1.3 it means nothing, and a secret
   // follows.
   if (type == SSL3_RT_CHANGE_CIPHER_SPEC) {
@@ -136,6 +142,10 @@ bool Takeover::Watch(SSL* ssl) {
   SSL_set_msg_callback(ssl, NoteRecord);
   SSL_set_msg_callback_arg(ssl, this);
   return SSL_set_ex_data(ssl, TakeoverIndex(), this) == 1;
+}
+
+void Takeover::Expect(SSL* ssl) const {
+  SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), server.secret_bytes > 0 ? NoteSecret : nullptr);
 }
 
 void Takeover::Forget(SSL* ssl) {
