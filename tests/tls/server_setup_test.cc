@@ -5,6 +5,7 @@
 
 #include <openssl/x509.h>
 
+#include "tls/made_setups.h"
 #include "tls/ssl_pair.h"
 #include "tls/test_certificates.h"
 
@@ -12,25 +13,6 @@ namespace rondo::tls {
 namespace {
 
 using ::testing::HasSubstr;
-
-ServedPair Served(const TestPair& pair, std::string ocsp = {}) {
-  absl::StatusOr<std::shared_ptr<const KeyPair>> parsed = KeyPair::Parse(pair.cert, pair.key);
-  EXPECT_TRUE(parsed.ok()) << parsed.status().message();
-  return {*parsed, std::move(ocsp)};
-}
-
-std::shared_ptr<const ServerSetup> SetupOf(const ServerSettings& settings, size_t workers = 1,
-                                           std::shared_ptr<const TicketKeys> tickets = nullptr) {
-  if (tickets == nullptr) tickets = std::make_shared<TicketKeys>();
-  absl::StatusOr<std::shared_ptr<const ServerSetup>> setup =
-      ServerSetup::Make(settings, workers, std::move(tickets));
-  EXPECT_TRUE(setup.ok()) << setup.status().message();
-  return *setup;
-}
-
-UniqueSsl ServerOf(const ServerSetup& setup, size_t worker = 0) {
-  return Openssl(setup.ForWorker(worker)).NewSsl();
-}
 
 std::string LeafName(const SSL* ssl) {
   X509* leaf = SSL_get0_peer_certificate(ssl);
@@ -64,7 +46,7 @@ class ServerSetupTest : public ::testing::Test {
 };
 
 TEST_F(ServerSetupTest, ServesBothVersionsAndNothingOlder) {
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(Settings());
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(Settings());
   const struct {
     int version;
     bool works;
@@ -88,7 +70,7 @@ TEST_F(ServerSetupTest, ServesBothVersionsAndNothingOlder) {
 TEST_F(ServerSetupTest, ServesOnlyTls13WhereThatIsTheLeast) {
   ServerSettings settings = Settings();
   settings.min_version = Version::kTls13;
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(settings);
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(settings);
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     TestClient client;
     client.Only(version);
@@ -100,7 +82,7 @@ TEST_F(ServerSetupTest, ServesOnlyTls13WhereThatIsTheLeast) {
 TEST_F(ServerSetupTest, SpeaksTheIntermediateProfileAndNothingBesideIt) {
   ServerSettings settings = Settings();
   settings.certificates.push_back(Served(root_.Issue("a.example", TestKey::kRsa)));
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(settings);
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(settings);
   const struct {
     const char* ciphers;
     const char* chosen;  // null: refused
@@ -142,7 +124,7 @@ TEST_F(ServerSetupTest, SpeaksTheIntermediateProfileAndNothingBesideIt) {
 }
 
 TEST_F(ServerSetupTest, PicksTheCipherOfTls13ByItsOwnOrder) {
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(Settings());
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(Settings());
   const struct {
     const char* offered;
     const char* chosen;
@@ -160,7 +142,7 @@ TEST_F(ServerSetupTest, PicksTheCipherOfTls13ByItsOwnOrder) {
 }
 
 TEST_F(ServerSetupTest, AgreesOnTheGroupsOfTheProfile) {
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(Settings());
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(Settings());
   const struct {
     const char* groups;
     bool works;
@@ -183,7 +165,7 @@ TEST_F(ServerSetupTest, AgreesOnTheGroupsOfTheProfile) {
 TEST_F(ServerSetupTest, MakesNoSignatureWithSha1) {
   ServerSettings settings = Settings();
   settings.certificates = {Served(root_.Issue("a.example", TestKey::kRsa))};
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(settings);
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(settings);
   TestClient client;
   client.Only(TLS1_2_VERSION);
   SSL_CTX_set_security_level(client.context(), 0);
@@ -193,7 +175,7 @@ TEST_F(ServerSetupTest, MakesNoSignatureWithSha1) {
 }
 
 TEST_F(ServerSetupTest, RefusesToRenegotiate) {
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(Settings());
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(Settings());
   TestClient client;
   client.Only(TLS1_2_VERSION);
   SslPair pair(client.New("a.example"), ServerOf(*setup));
@@ -214,7 +196,7 @@ TEST_F(ServerSetupTest, PicksTheCertificateByNameAndByTheClientsAlgorithms) {
       Served(root_.Issue("a.example")), Served(root_.Issue("a.example", TestKey::kRsa)),
       Served(root_.Issue("*.b.example", TestKey::kRsa)), Served(root_.Issue("x.b.example")),
       Served(root_.Issue("ed.example", TestKey::kEd25519))};
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(settings, 2);
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(settings, 2);
   constexpr const char* kEcdsaOnly = "ECDSA+SHA256:ECDSA+SHA384";
   constexpr const char* kRsaOnly = "rsa_pss_rsae_sha256:RSA+SHA256";
   const struct {
@@ -257,7 +239,7 @@ TEST_F(ServerSetupTest, SendsItsIntermediates) {
   const TestAuthority between = root_.Intermediate("Between");
   ServerSettings settings = Settings();
   settings.certificates = {Served(between.Issue("a.example")), Served(between.Issue("b.example"))};
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(settings);
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(settings);
   for (const char* name : {"a.example", "b.example"}) {
     TestClient client;
     SslPair pair(client.New(name), ServerOf(*setup));
@@ -269,7 +251,7 @@ TEST_F(ServerSetupTest, SendsItsIntermediates) {
 TEST_F(ServerSetupTest, AgreesOnAProtocolByItsOwnOrderOrRefuses) {
   ServerSettings settings = Settings();
   settings.alpn = {"h2", "http/1.1"};
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(settings);
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(settings);
   const struct {
     std::string offered;  // empty: nothing
     const char* chosen;   // null: refused
@@ -312,7 +294,7 @@ TEST_F(ServerSetupTest, StaplesTheAnswerOfTheCertificateThatIsServed) {
   settings.certificates = {Served(a, answer_a), Served(b, answer_b),
                            Served(old, root_.Ocsp(old, TestOcsp::kGood, -60)),
                            Served(root_.Issue("none.example"))};
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(settings);
+  const std::shared_ptr<const ServerSetup> setup = MadeSetup(settings);
   const struct {
     const char* name;
     std::string answer;
@@ -333,138 +315,6 @@ TEST_F(ServerSetupTest, StaplesTheAnswerOfTheCertificateThatIsServed) {
                     : std::string(reinterpret_cast<const char*>(got), static_cast<size_t>(size));
       EXPECT_EQ(answer, c.answer) << c.name;
     }
-  }
-}
-
-TEST_F(ServerSetupTest, JudgesClientCertificates) {
-  const TestAuthority others("Others");
-  const TestAuthority between = clients_.Intermediate("Between");
-  const TestPair good = clients_.IssueForClient("alice");
-  LeafOptions expired;
-  expired.names.clear();
-  expired.common_name = "late";
-  expired.for_client = true;
-  expired.not_before = -7200;
-  expired.not_after = -3600;
-  LeafOptions not_yet = expired;
-  not_yet.not_before = 3600;
-  not_yet.not_after = 7200;
-  const struct {
-    const char* what;
-    TestPair shown;
-    bool optional_works;
-    bool required_works;
-    const char* server_says;
-  } cases[] = {
-      {"none", {}, true, false, "peer did not return a certificate"},
-      {"good", good, true, true, ""},
-      {"rsa", clients_.IssueForClient("rsa", TestKey::kRsa), true, true, ""},
-      {"ed25519", clients_.IssueForClient("ed", TestKey::kEd25519), true, true, ""},
-      {"behind an intermediate", between.IssueForClient("deep"), true, true, ""},
-      {"of another authority", others.IssueForClient("eve"), false, false,
-       "certificate verify failed"},
-      {"expired", clients_.Issue(expired), false, false, "certificate verify failed"},
-      {"not yet", clients_.Issue(not_yet), false, false, "certificate verify failed"},
-      {"a server's", clients_.Issue("server.example"), false, false, "certificate verify failed"},
-  };
-  const std::shared_ptr<const ServerSetup> optional = SetupOf(WithClients(ClientAuth::kOptional));
-  const std::shared_ptr<const ServerSetup> required = SetupOf(WithClients(ClientAuth::kRequired));
-  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
-    for (const auto& c : cases) {
-      for (const bool must : {false, true}) {
-        TestClient client;
-        client.Only(version);
-        if (!c.shown.cert.empty()) client.Show(c.shown.cert, c.shown.key);
-        SslPair pair(client.New("a.example"), ServerOf(must ? *required : *optional));
-        const bool works = must ? c.required_works : c.optional_works;
-        EXPECT_EQ(pair.Run(), works) << c.what << must << pair.server_error();
-        if (!works) {
-          EXPECT_EQ(pair.server_error(), c.server_says) << c.what;
-          continue;
-        }
-        const std::unique_ptr<ClientCertificate> said = DescribeClient(pair.server());
-        EXPECT_EQ(said != nullptr, !c.shown.cert.empty()) << c.what;
-        EXPECT_EQ(RequestedName(pair.server()), "a.example");
-        // Whom we take is sent, so that browsers offer the right one.
-        EXPECT_EQ(sk_X509_NAME_num(SSL_get0_peer_CA_list(pair.client())), 1) << c.what;
-      }
-    }
-  }
-}
-
-TEST_F(ServerSetupTest, DescribesTheClientsCertificate) {
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(WithClients(ClientAuth::kRequired));
-  const TestPair alice = clients_.IssueForClient("Alice, \x01\xc3\xa4");
-  TestClient client;
-  client.Show(alice.cert, alice.key);
-  SslPair pair(client.New(nullptr), ServerOf(*setup));
-  ASSERT_TRUE(pair.Run()) << pair.server_error();
-  const std::unique_ptr<ClientCertificate> said = DescribeClient(pair.server());
-  ASSERT_NE(said, nullptr);
-  EXPECT_EQ(said->subject, "CN=Alice\\, \\01\\C3\\A4");
-  EXPECT_EQ(said->issuer, "CN=Clients");
-  EXPECT_THAT(said->serial, ::testing::MatchesRegex("[0-9A-F]+"));
-  EXPECT_THAT(said->not_after, ::testing::MatchesRegex("20..-..-..T..:..:..Z"));
-  // The client's was never parsed by us: its fingerprint is that of the same bytes.
-  const absl::StatusOr<std::shared_ptr<const KeyPair>> own = KeyPair::Parse(alice.cert, alice.key);
-  EXPECT_EQ(said->fingerprint, (*own)->fingerprint());
-  EXPECT_EQ(RequestedName(pair.server()), "");
-}
-
-TEST_F(ServerSetupTest, LooksIntoRevocationLists) {
-  const TestAuthority between = clients_.Intermediate("Between");
-  const TestPair alice = clients_.IssueForClient("alice");
-  const TestPair bob = clients_.IssueForClient("bob");
-  const TestPair deep = between.IssueForClient("deep");
-  const std::string root_list = clients_.Crl({bob.cert});
-  const struct {
-    const char* what;
-    std::string ca;
-    std::string crl;
-    const TestPair& shown;
-    bool works;
-  } cases[] = {
-      {"not revoked", clients_.pem(), root_list, alice, true},
-      {"revoked", clients_.pem(), root_list, bob, false},
-      {"a list that is out of date", clients_.pem(), clients_.Crl({}, -60), alice, false},
-      {"a list of another authority", clients_.pem(), root_.Crl({}), alice, false},
-      {"no list for the intermediate", clients_.pem(), root_list, deep, false},
-      {"lists for both", clients_.pem(), root_list + between.Crl({}), deep, true},
-      {"revoked by the intermediate", clients_.pem(), root_list + between.Crl({deep.cert}), deep,
-       false},
-      {"the intermediate is revoked", clients_.pem() + between.pem(),
-       clients_.Crl({between.pem()}) + between.Crl({}), deep, false},
-      {"the intermediate alone is trusted", between.pem(), between.Crl({}), deep, true},
-      {"and revokes", between.pem(), between.Crl({deep.cert}), deep, false},
-  };
-  for (const auto& c : cases) {
-    ServerSettings settings = WithClients(ClientAuth::kRequired);
-    settings.client_ca = c.ca;
-    settings.crl = c.crl;
-    const std::shared_ptr<const ServerSetup> setup = SetupOf(settings);
-    TestClient client;
-    client.Show(c.shown.cert, c.shown.key);
-    SslPair pair(client.New("a.example"), ServerOf(*setup));
-    EXPECT_EQ(pair.Run(), c.works) << c.what << pair.server_error();
-  }
-}
-
-TEST_F(ServerSetupTest, BoundsTheChainThatAClientShows) {
-  std::vector<TestAuthority> authorities{clients_};
-  for (int i = 0; i < 12; ++i) {
-    authorities.push_back(authorities.back().Intermediate("Between " + std::to_string(i)));
-  }
-  const std::shared_ptr<const ServerSetup> setup = SetupOf(WithClients(ClientAuth::kRequired));
-  const struct {
-    size_t between;
-    bool works;
-  } cases[] = {{7, true}, {12, false}};
-  for (const auto& c : cases) {
-    const TestPair leaf = authorities[c.between].IssueForClient("deep");
-    TestClient client;
-    client.Show(leaf.cert, leaf.key);
-    SslPair pair(client.New("a.example"), ServerOf(*setup));
-    EXPECT_EQ(pair.Run(), c.works) << c.between << pair.server_error();
   }
 }
 
