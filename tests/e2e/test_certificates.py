@@ -244,6 +244,17 @@ class AdminTest(CertificatesTest):
         self.assertEqual(status, 2, said)
         self.assertIn("none.pem", said)
 
+    def test_who_never_shakes_hands_holds_up_nobody_and_no_end(self):
+        rondo = self.start()
+        idle = [harness.connect(rondo.admin()) for _ in range(20)]
+        for number, client in enumerate(idle):
+            client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[:number % 12])
+        self.assertEqual(self.call(rondo, "/healthz"), 200)
+        rondo.signal(signal.SIGTERM)
+        self.assertEqual(rondo.wait(), 0)
+        for client in idle:
+            client.close()
+
     def test_plain_http_is_refused_there(self):
         rondo = self.start()
         client = harness.connect(rondo.admin())
@@ -277,6 +288,26 @@ class UpstreamTest(CertificatesTest):
         shown = json.loads(self.call(rondo, "GET", "/v1/upstreams/api")[1])
         self.assertEqual(shown["config"]["tls"]["ca"], str(self.files.ca))
         self.assertEqual(shown["states"].get("up"), 1, shown)
+
+    def test_checks_say_by_a_proxy_header_that_they_are_our_own(self):
+        for version, start in (("v1", b"PROXY UNKNOWN\r\n"), ("v2", b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00")):
+            with self.subTest(version):
+                seen = []
+
+                def serve(connection, seen=seen, start=start):
+                    first = connection.take(len(start))
+                    if first != start:
+                        return
+                    seen.append(connection.request().target)
+                    connection.send(ok("fine"))
+                backend = self.backend(serve)
+                rondo = self.rondo(
+                    'listeners: {web: {listen: ["127.0.0.1:0"], routes: [{upstream: api}]}}\n'
+                    f"upstreams: {{api: {{backends: [\"{backend.address}\"], send_proxy: {version},\n"
+                    "  health_check: {path: /health, interval: 1s}}}\n")
+                eventually(lambda: "/health" in seen, "a check with its header")
+                eventually(lambda: json.loads(self.call(rondo, "GET", "/v1/upstreams/api")[1])["states"].get("up"),
+                           "a backend that is up")
 
     def test_a_check_says_what_tls_failed_of(self):
         backend = TlsBackend(*self.files.leaf("backend"))
