@@ -64,11 +64,7 @@ void Members::Set(EffectiveUpstream wanted, health::Actor actor) {
   upstream.origin = wanted.origin;
   upstream.changed = wanted.changed;
   upstream.removing = false;
-  if (upstream.expecting != wanted.expecting) {
-    upstream.expecting = wanted.expecting;
-    upstream.shared->expecting.store(wanted.expecting, std::memory_order_seq_cst);
-    upstream.states_moved = true;
-  }
+  upstream.expecting = wanted.expecting;
 
   absl::flat_hash_map<std::string, std::unique_ptr<BackendView>> before;
   std::vector<std::unique_ptr<BackendView>> leaving;
@@ -106,11 +102,7 @@ void Members::Remove(std::string_view name, health::Actor actor) {
   upstream->removing = true;
   upstream->settings.backends.clear();
   upstream->list_moved = true;
-  if (upstream->expecting) {
-    upstream->expecting = false;
-    upstream->shared->expecting.store(false, std::memory_order_seq_cst);
-    upstream->states_moved = true;
-  }
+  upstream->expecting = false;
   for (auto& backend : upstream->backends) {
     if (!backend->removing) BeginRemoval(*upstream, *backend, actor);
   }
@@ -139,25 +131,6 @@ void Members::Order(const std::vector<std::string>& names) {
   config_moved_ = true;
 }
 
-void Members::Commit() {
-  bool lists_moved = config_moved_;
-  for (auto& upstream : upstreams_) {
-    lists_moved = lists_moved || upstream->list_moved;
-    if (!upstream->states_moved) continue;
-    upstream->states_moved = false;
-    upstream->shared->StatesChanged();
-  }
-  if (lists_moved || !announced_.empty()) {
-    const uint64_t epoch =
-        parts_.publisher.Publish(lists_moved ? BuildSnapshot() : parts_.publisher.current());
-    for (const uint64_t serial : announced_) {
-      if (BackendView* backend = Find(serial)) backend->drain_epoch = epoch;
-    }
-    announced_.clear();
-  }
-  parts_.changed.NotifyAll();
-}
-
 std::shared_ptr<const upstream::Snapshot> Members::BuildSnapshot() {
   RONDO_CHECK(config_ != nullptr);
   upstream::SnapshotParts parts;
@@ -166,6 +139,7 @@ std::shared_ptr<const upstream::Snapshot> Members::BuildSnapshot() {
   for (auto& upstream : upstreams_) {
     if (upstream->list_moved || upstream->published == nullptr) {
       upstream->list_moved = false;
+      upstream->list_epoch = parts_.publisher.epoch() + 1;
       config::Upstream settings = upstream->bare;
       std::vector<std::shared_ptr<upstream::BackendShared>> backends;
       for (const auto& backend : upstream->backends) {
@@ -223,6 +197,8 @@ std::unique_ptr<BackendView> Members::Make(Upstream& upstream, const EffectiveBa
   Watch(upstream, *backend);
   if (backend->machine.state() == health::State::kWarming) parts_.links.WarmUp(upstream, *backend);
   Hold(upstream, *backend, wanted.hold, actor);
+  // No worker has it yet: it comes with the state that it is to have.
+  if (backend->tell_epoch != 0) Tell(upstream, *backend);
   return backend;
 }
 
@@ -241,6 +217,7 @@ void Members::Keep(Upstream& upstream, BackendView& backend, const EffectiveBack
   if (backend.removing) {
     // Whoever comes back while he is leaving was never away: counts and connections are his.
     backend.removing = false;
+    backend.faltered = false;
     backend.hold = control::Hold::kNone;
     backend.drain_step = DrainStep::kNone;
     upstream.list_moved = true;
