@@ -325,6 +325,26 @@ TEST_P(ReplaceSim, AReloadThatRenamesTheUpstreamLosesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ReplaceSim, ::testing::Range(1, 31));
 
+TEST(ReplaceCases, ALongRequestKeepsOnlyTheSnapshotThatItBeganWith) {
+  ClusterWorld world(4, SmallFile("api", false, "10.0.1.0:80"), 2);
+  Duration delay = seconds(20);
+  world.AddBackend(0, [&](const BackendRequest&) { return AnswerAfter(delay); });
+  world.AddClient("long", 1);
+  world.world().RunFor(milliseconds(500));
+  delay = milliseconds(1);
+  for (uint32_t i = 0; i < 50; ++i) {
+    config::BackendPatch patch;
+    patch.weight = 2 + i;
+    ASSERT_EQ(world.cluster().PatchBackend("api", "10.0.1.0:80", patch).status, 200);
+    world.world().RunFor(milliseconds(20));
+  }
+  EXPECT_LE(world.publisher().Collect(), 2u);
+  world.world().RunUntil([&] { return world.clients_done(); }, std::chrono::minutes(1));
+  EXPECT_THAT(world.Failures(), IsEmpty());
+  EXPECT_EQ(world.publisher().Collect(), 0u);
+  EXPECT_THAT(world.Finish(), IsEmpty());
+}
+
 TEST(ReplaceCases, WhoLeavesAndFailsDoesNotServeOnUntilItsSuccessorIsChecked) {
   ClusterWorld world(3, SmallFile("api", true, "10.0.1.0:80"), 2);
   AddBackends(world, 2);
