@@ -215,14 +215,22 @@ void Members::Keep(Upstream& upstream, BackendView& backend, const EffectiveBack
     Watch(upstream, backend);
   }
   if (backend.removing) {
-    // Whoever comes back while he is leaving was never away: counts and connections are his.
+    // Whoever comes back while he is leaving was never away: counts and connections are his. And
+    // where no worker was told that he leaves he goes on as he was: nobody else may be up yet.
+    const bool serves = backend.tell_epoch != 0 &&
+                        backend.shared->state.load(std::memory_order_relaxed) == health::State::kUp;
     backend.removing = false;
     backend.faltered = false;
     backend.hold = control::Hold::kNone;
     backend.drain_step = DrainStep::kNone;
     upstream.list_moved = true;
     const health::State from = backend.machine.state();
-    if (backend.machine.SetUp(actor, "added again", Now())) Moved(upstream, backend, from);
+    if (backend.machine.SetUp(actor, "added again", Now())) {
+      const std::optional<health::LastCheck> last = backend.machine.last_check();
+      if (serves && last && last->passed) backend.machine.OnCheck(true, last->detail, Now());
+      if (serves) backend.machine.OnWarmedUp(Now());
+      Moved(upstream, backend, from);
+    }
   }
   Hold(upstream, backend, wanted.hold, actor);
 }
