@@ -207,12 +207,14 @@ void Members::Keep(Upstream& upstream, BackendView& backend, const EffectiveBack
   backend.settings = wanted.settings;
   backend.origin = wanted.origin;
   backend.changed = wanted.changed;
-  if (settings_moved) {
+  // Who is leaving is not told of new settings: one that comes back learns of them now.
+  if (settings_moved || backend.removing) {
     const health::State from = backend.machine.state();
-    if (backend.machine.Reconfigure(MachineSettings(upstream.bare), Now(), actor))
-      Moved(upstream, backend, from);
-    StoreState(upstream, backend);
+    const bool moved = backend.machine.Reconfigure(MachineSettings(upstream.bare), Now(), actor);
+    // First its checks as they are to be: what it moves to may ask for one, or for a warm-up.
     Watch(upstream, backend);
+    if (moved) Moved(upstream, backend, from);
+    StoreState(upstream, backend);
   }
   if (backend.removing) {
     // Whoever comes back while he is leaving was never away: counts and connections are his. And
