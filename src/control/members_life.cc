@@ -149,6 +149,8 @@ void Members::Moved(Upstream& upstream, BackendView& backend, State from) {
   const bool was_held = health::IsHeld(from);
   if (!was_held && health::IsHeld(state)) parts_.links.Pause(backend.serial());
   if (was_held && !health::IsHeld(state)) parts_.links.Resume(backend.serial());
+  // Nobody need wait for the next turn of its checks.
+  if (!was_held && state == State::kChecking) parts_.links.CheckNow(backend.serial());
   if (state == State::kWarming) parts_.links.WarmUp(upstream, backend);
   if (state == State::kEjected) ejected_.push_back(backend.serial());
   EventText text(upstream, backend);

@@ -139,6 +139,24 @@ TEST_F(ClusterHealthTest, WhoComesBackWhileItLeavesLearnsOfTheSettingsOfNow) {
   }
 }
 
+TEST_F(ClusterHealthTest, OneWhoseEjectionIsOverIsCheckedAtOnceAndMayGoDown) {
+  Begin(File(kChecked));
+  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"})
+    process().Check(id, true);
+  auto& shared = *process().Find("10.0.0.1:80")->shared;
+  shared.reports.fetch_or(upstream::kEjectRefused);
+  cluster().FindUpstream("api")->shared->CallControl();
+  cluster().Poll();
+  ASSERT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kEjected);
+  process().Check("10.0.0.1:80", false);
+  process().links.checked_now.clear();
+  process().Pass(seconds(10) + milliseconds(10));
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kChecking);
+  EXPECT_THAT(process().links.checked_now, ElementsAre(process().Find("10.0.0.1:80")->serial()));
+  for (int i = 0; i < 2; ++i) process().Check("10.0.0.1:80", false);
+  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kDown);
+}
+
 TEST_F(ClusterHealthTest, NothingWakesUpWhereNothingHappens) {
   Begin(File(kChecked));
   for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"})
