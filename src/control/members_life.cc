@@ -234,7 +234,7 @@ void Members::TakeReports(Upstream& upstream) {
     backend->faltered = backend->removing;
     if ((reports & upstream::kSuspect) != 0) {
       parts_.links.CheckNow(backend->serial());
-      const bool discovered = backend->origin == Origin::kDns;
+      const bool discovered = backend->origin == Origin::kDns || backend->origin == Origin::kFile;
       if (discovered) parts_.links.ResolveNow(upstream.settings.name);
     }
     if ((reports & (upstream::kEjectRefused | upstream::kEjectAnswers)) != 0)

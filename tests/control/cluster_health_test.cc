@@ -157,6 +157,15 @@ TEST_F(ClusterHealthTest, OneWhoseEjectionIsOverIsCheckedAtOnceAndMayGoDown) {
   EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kDown);
 }
 
+TEST_F(ClusterHealthTest, ABackendOfAFileThatIsSuspectIsLookedUpToo) {
+  Begin(File("{backends: [10.0.0.1:80, {file: more.yaml}]}"));
+  cluster().OnAddresses("api", 0, {At("10.9.0.1:80")});
+  process().Find("10.9.0.1:80")->shared->reports.fetch_or(upstream::kSuspect);
+  cluster().FindUpstream("api")->shared->CallControl();
+  cluster().Poll();
+  EXPECT_THAT(process().links.resolved_now, ElementsAre("api"));
+}
+
 TEST_F(ClusterHealthTest, NothingWakesUpWhereNothingHappens) {
   Begin(File(kChecked));
   for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"})
