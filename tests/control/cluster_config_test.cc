@@ -239,5 +239,19 @@ TEST_F(ClusterConfigTest, ANameAtAnotherAddressIsAnotherBackend) {
   EXPECT_THAT(process().List(), ElementsAre("svc:80=1,up"));
 }
 
+TEST_F(ClusterConfigTest, APutUpstreamKeepsHoldsOnWhatItsSourcesFound) {
+  Begin(File(kDnsApi));
+  cluster().OnAddresses("api", 0, {At("10.9.0.1:80"), At("10.9.0.2:80")});
+  process().links.answers["svc"] = {At("10.9.0.1:80"), At("10.9.0.2:80")};
+  BackendPatch patch;
+  patch.state = config::WantedState::kMaintenance;
+  Expect(cluster().PatchBackend("api", "10.9.0.1:80", patch), 200, "ok");
+  config::Upstream next = cluster().base().upstreams[0];
+  next.drain_timeout = seconds(9);
+  Expect(cluster().PutUpstream(next), 200, "ok");
+  EXPECT_EQ(process().Find("10.9.0.1:80")->machine.state(), health::State::kMaintenance);
+  EXPECT_EQ(process().Find("10.9.0.2:80")->machine.state(), health::State::kUp);
+}
+
 }  // namespace
 }  // namespace rondo::control
