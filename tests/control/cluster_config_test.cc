@@ -253,5 +253,19 @@ TEST_F(ClusterConfigTest, APutUpstreamKeepsHoldsOnWhatItsSourcesFound) {
   EXPECT_EQ(process().Find("10.9.0.2:80")->machine.state(), health::State::kUp);
 }
 
+TEST_F(ClusterConfigTest, AnAddressIsOneBackendWhateverItIsCalled) {
+  Begin(
+      File("{backends: [{address: 10.0.0.1:80, id: first}, {dns: one, port: 80}, "
+           "{dns: two, port: 80}]}"));
+  cluster().AddBackend("api", At("10.9.0.2:80", 1, "mine"));
+  cluster().OnAddresses("api", 0, {At("10.0.0.1:80"), At("10.9.0.1:80"), At("10.9.0.2:80")});
+  cluster().OnAddresses("api", 1, {At("10.9.0.1:80", 1, "other")});
+  EXPECT_THAT(process().List(), ElementsAre("first=1,up", "10.9.0.1:80=1,up", "mine=1,up"));
+  // Where the file has it by another name, it says so.
+  const Result result = ReloadWith(File("{backends: [{address: 10.9.0.2:80, id: theirs}]}"));
+  Expect(result, 409, "conflict");
+  EXPECT_THAT(result.message, HasSubstr("its address 10.9.0.2:80 is that of theirs in the file"));
+}
+
 }  // namespace
 }  // namespace rondo::control
