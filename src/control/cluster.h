@@ -114,7 +114,7 @@ class Cluster {
   // nothing.
   Result CheckConfig(std::string_view text) const;
   // Reads the file again: whole or nothing.
-  Result Reload();
+  Result Reload(IfMatch if_match = {});
   Result DropOverlay(IfMatch if_match = {});
 
   // -- fed by others --
@@ -161,6 +161,11 @@ class Cluster {
   Result ParseConfig(std::string_view text, std::optional<config::Config>* config) const;
   Result Replace(Candidate candidate, std::optional<std::string> base_text, std::string_view what);
   void UseSavedBase();
+  void GiveUpSavedBase(const std::string& problem);
+  // Of what it says, secrets and all, and not of its bytes: what it takes from the environment may
+  // be another. Without `process`, which a start takes from the file in any case.
+  static std::string HashOf(const config::Config& config);
+  std::string FileHash() const;
   void EndEntries(const std::vector<EndedEntry>& ended);
   // All upstreams anew from base, discovery and overlay; entries that end are taken out of the
   // overlay.
@@ -178,6 +183,7 @@ class Cluster {
   Events& events_;
   SavedState state_;  // as it was saved last
   Discovered discovered_;
+  std::string started_with_;  // its hash
   uint64_t reloads_ok_ = 0;
   uint64_t reloads_failed_ = 0;
   rt::Notice changed_;

@@ -267,5 +267,65 @@ TEST_F(ClusterConfigTest, AnAddressIsOneBackendWhateverItIsCalled) {
   EXPECT_THAT(result.message, HasSubstr("its address 10.9.0.2:80 is that of theirs in the file"));
 }
 
+TEST_F(ClusterConfigTest, AReloadHonoursTheRevisionThatWasSeen) {
+  Begin(File("{backends: [10.0.0.1:80]}"));
+  Expect(cluster().Reload(7), 412, "precondition_failed");
+  EXPECT_EQ(cluster().reloads_failed(), 0u);
+  Expect(cluster().Reload(1), 200, "ok");
+}
+
+TEST_F(ClusterConfigTest, EachStartHasARevisionOfItsOwn) {
+  Begin(File("{backends: [10.0.0.1:80]}"));
+  cluster().AddBackend("api", At("10.0.0.2:80"));
+  Restart();
+  const uint64_t first = cluster().revision();
+  Restart();
+  EXPECT_GT(cluster().revision(), first);
+}
+
+TEST_F(ClusterConfigTest, APutConfigurationThatWasGivenUpDoesNotRiseAgain) {
+  const std::string file = File("{backends: [10.0.0.1:80]}");
+  Begin(file);
+  Expect(cluster().PutConfig(File("{backends: [10.0.0.7:80]}")), 200, "ok");
+  machine_.WriteFile(File("{backends: [10.0.0.2:80]}"));
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.2:80=1,up"));
+  machine_.WriteFile(file);
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up"));
+}
+
+TEST_F(ClusterConfigTest, APutConfigurationThatCannotBeReadIsKeptBesideTheStateFile) {
+  Begin(File("{backends: [10.0.0.1:80]}"));
+  Expect(cluster().PutConfig(File("{backends: [10.0.0.7:80]}")), 200, "ok");
+  absl::StatusOr<SavedState> state = DecodeState(*machine_.disk.Read("/state.json"));
+  ASSERT_TRUE(state.ok());
+  state->base_text = "listeners: [of, another, version]";
+  machine_.disk.Put("/state.json", EncodeState(*state));
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up"));
+  const absl::StatusOr<std::string> kept = machine_.disk.Read("/state.json.bad-1");
+  ASSERT_TRUE(kept.ok());
+  EXPECT_EQ(*kept, "listeners: [of, another, version]");
+}
+
+TEST_F(ClusterConfigTest, APutConfigurationDoesNotOutliveATokenFromTheEnvironment) {
+  const std::string file = "admin: {listen: 127.0.0.1:9900, token: \"${RONDO_TEST_TOKEN}\"}\n" +
+                           File("{backends: [10.0.0.1:80]}");
+  setenv("RONDO_TEST_TOKEN", "a-token-that-is-long-enough", 1);
+  Begin(file);
+  Expect(cluster().PutConfig("admin: {listen: 127.0.0.1:9900, token: "
+                             "a-token-that-is-long-enough}\n" +
+                             File("{backends: [10.0.0.7:80]}")),
+         200, "ok");
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.7:80=1,up"));
+  setenv("RONDO_TEST_TOKEN", "another-one-that-is-long-too", 1);
+  Restart();
+  EXPECT_EQ(cluster().base().admin->token, "another-one-that-is-long-too");
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up"));
+  unsetenv("RONDO_TEST_TOKEN");
+}
+
 }  // namespace
 }  // namespace rondo::control
