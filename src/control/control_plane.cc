@@ -78,7 +78,12 @@ absl::Status ControlPlane::Start() {
     return absl::Status(snapshot.status().code(), "cannot use process.state_file: " +
                                                       std::string(snapshot.status().message()));
   }
-  if (absl::Status prepared = sockets_.Prepare(cluster_.base()); !prepared.ok()) return prepared;
+  // What is served may be another configuration than the file's: one that was put through the API.
+  const config::Config& base = cluster_.base();
+  SetLogLevel(base.logging.level);
+  resolver_.SetSettings(base.resolver);
+  discovery_.SetSettings(base.resolver);
+  if (absl::Status prepared = sockets_.Prepare(base); !prepared.ok()) return prepared;
   if (absl::Status admin = StartAdmin(); !admin.ok()) return admin;
   return StartWorkers();
 }
