@@ -163,7 +163,11 @@ void ControlPlane::Shutdown() {
            watcher_.stopped() && resolver_.stopped() && (admin_ == nullptr || admin_->finished());
   };
   const Instant until = loop_.Now() + Lifecycle::kCutPatience;
-  while (!stopped() && loop_.Now() < until) loop_.Tick(until);
+  while (!stopped() && loop_.Now() < until) {
+    loop_.Tick(until);
+    // Answered, so that it can wake us again: a bell that hangs down is not rung a second time.
+    bell_.Take();
+  }
   if (stopped()) return;
   // Better an end that is not clean than none.
   LogError("stopping: not everything has ended in time");
