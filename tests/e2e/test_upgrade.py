@@ -141,6 +141,26 @@ class WebSocket(EndToEnd):
         client.close()
         eventually(lambda: active() == 0, "the tunnel's end in the metrics")
 
+    def test_a_backend_that_is_removed_out_of_maintenance_tells_its_websockets(self):
+        echo = self.echo()
+        rondo = self.rondo(one_route(echo.address, route=ROUTE))
+        client = self.open(rondo)
+        backend = f"/v1/upstreams/{self.upstream(rondo)}/backends/{echo.address}"
+        self.admin(rondo, "PATCH", backend, '{"state": "maintenance"}')
+        client.send(frame(1, b"still here"))
+        self.assertEqual(self.read_frame(client), (1, b"still here"))
+        self.admin(rondo, "DELETE", f"{backend}?drain=4s")
+        self.assertEqual(self.read_frame(client), (8, b"\x03\xe9"))
+
+    def test_a_drain_that_is_given_more_time_tells_its_websockets_later(self):
+        echo = self.echo()
+        rondo = self.rondo(one_route(echo.address, route=ROUTE))
+        client = self.open(rondo)
+        backend = f"/v1/upstreams/{self.upstream(rondo)}/backends/{echo.address}"
+        self.admin(rondo, "DELETE", f"{backend}?drain=3s")
+        self.admin(rondo, "DELETE", f"{backend}?drain=12s")
+        self.assertTrue(client.quiet(5))
+        self.assertEqual(self.read_frame(client), (8, b"\x03\xe9"))
 
 
 if __name__ == "__main__":
