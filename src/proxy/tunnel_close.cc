@@ -104,12 +104,12 @@ void Tunnel::GoodbyeSaid(Direction& direction) {
   }
 }
 
-// Both sides are told: they have a while to answer. Both have answered, or are gone: done.
+// Both sides are told: they have a while to answer. Both have answered, or are gone: done. Who is
+// slow to take what comes before has until the end of the drain, which cuts what is left.
 void Tunnel::CutIfAnswered() {
-  if (cut_ || up_.goodbye < Goodbye::kReady || down_.goodbye < Goodbye::kReady) return;
+  if (cut_ || up_.goodbye != Goodbye::kSaid || down_.goodbye != Goodbye::kSaid) return;
   const auto over = [](const Direction& direction) {
-    return direction.goodbye == Goodbye::kSaid && !direction.piece && !direction.early &&
-           (direction.over || direction.cursor.closed());
+    return !direction.piece && !direction.early && (direction.over || direction.cursor.closed());
   };
   if (over(up_) && over(down_)) {
     Cut("");

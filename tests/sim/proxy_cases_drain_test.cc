@@ -134,6 +134,22 @@ TEST_F(ProxyDrain, ADrainThatIsGivenMoreTimeTellsItsWebSocketsLater) {
   Finish();
 }
 
+TEST_F(ProxyDrain, ASlowReaderGetsTheFrameThatItIsReadingWhole) {
+  BuildSockets(1);
+  SocketEnd& client = Connect();
+  const Instant began = now();
+  Drain(kFirst, seconds(200));
+  Pass(seconds(95));
+  world_->world().network().Slow(*SocketAddress::Parse(kFirst), 2000);
+  client.Say(0x82, std::string(150'000, 'x'));
+  Pass(seconds(105));
+  const SocketEnd& backend = backends_[0]->end(0);
+  ASSERT_EQ(backend.frames().size(), 2u);
+  EXPECT_EQ(backend.frames()[0].payload, std::string(150'000, 'x'));
+  ExpectWentAway(backend, began + seconds(100), began + seconds(199));
+  Finish();
+}
+
 TEST_F(ProxyDrain, AConnectionThatHasBecomeATunnelIsStillInUse) {
   BuildSockets(1);
   SocketEnd& client = Connect();
