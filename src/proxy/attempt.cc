@@ -163,10 +163,16 @@ void Exchange::FailConnect(int error) {
     ReportIfTimeout(Stage::kConnect, upstream::Outcome::kConnectTimeout);
     return;
   }
-  if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
-      error == EADDRNOTAVAIL) {
-    // Our own want of descriptors, memory or ports says nothing about the backend.
+  if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) {
+    // Our own want of descriptors or memory says nothing about the backend.
     Fail(503, "out_of_resources", Stage::kPick);
+    return;
+  }
+  if (error == EADDRNOTAVAIL) {
+    // Nor does our want of ports. But those are counted by where they lead: another backend will
+    // do.
+    Fail(503, "out_of_resources", Stage::kConnect);
+    failure_.refused = true;
     return;
   }
   if (IsRefusal(error)) {
