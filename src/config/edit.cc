@@ -1,6 +1,8 @@
 #include "rondo/config/edit.h"
 
 #include <algorithm>
+#include <deque>
+#include <set>
 #include <utility>
 
 #include "config/build.h"
@@ -69,6 +71,47 @@ const Node* ValueOf(const Node& map, std::string_view key) {
   return nullptr;
 }
 
+// The elements of a list of backends, those that were shown without the fields `shown`.
+class Written {
+ public:
+  Written(const std::vector<const Node*>& nodes, std::span<const std::string_view> shown)
+      : shown_(shown.begin(), shown.end()) {
+    for (const Node* node : nodes) Take(*node);
+  }
+  const std::vector<const Node*>& nodes() const { return nodes_; }
+
+ private:
+  void Take(const Node& node) {
+    if (shown_.empty() || node.kind != Node::Kind::kMap || !WasShown(node)) {
+      nodes_.push_back(&node);
+      return;
+    }
+    const Node* removing = ValueOf(node, "removing");
+    if (removing != nullptr && removing->type == Node::Type::kBool && removing->text == "true")
+      return;
+    Node& rest = made_.emplace_back();
+    rest.kind = Node::Kind::kMap;
+    rest.mark = node.mark;
+    for (size_t i = 0; i + 1 < node.children.size(); i += 2) {
+      if (shown_.contains(node.children[i]->text)) continue;
+      rest.children.push_back(node.children[i]);
+      rest.children.push_back(node.children[i + 1]);
+    }
+    nodes_.push_back(&rest);
+  }
+  // No key stands there twice by now, but as an error that is noted already.
+  bool WasShown(const Node& node) const {
+    size_t found = 0;
+    for (size_t i = 0; i + 1 < node.children.size(); i += 2)
+      found += shown_.contains(node.children[i]->text) ? 1 : 0;
+    return found >= shown_.size();
+  }
+
+  const std::set<std::string_view, std::less<>> shown_;
+  std::deque<Node> made_;
+  std::vector<const Node*> nodes_;
+};
+
 void ReadState(Context& context, const Node& map, std::optional<WantedState>& state) {
   const Node* value = ValueOf(map, "state");
   if (value == nullptr || value->kind == Node::Kind::kNull) return;
@@ -127,10 +170,11 @@ Parsed<Backend> ParseBackendJson(std::string_view text) {
       });
 }
 
-Parsed<std::vector<Backend>> ParseBackendsJson(std::string_view text) {
+Parsed<std::vector<Backend>> ParseBackendsJson(std::string_view text,
+                                               std::span<const std::string_view> shown) {
   return FromJson<std::vector<Backend>>(
       text, "", "{\"backends\": [{\"address\": \"10.0.1.10:3000\"}]}",
-      [](Context& context, const Node& root) {
+      [shown](Context& context, const Node& root) {
         const Node only = OnlyKeys(context, root, {"backends"});
         const Section section(context, "upstreams.*", only, root.mark);
         const std::optional<std::vector<const Node*>> nodes = section.ReadList("backends");
@@ -140,7 +184,8 @@ Parsed<std::vector<Backend>> ParseBackendsJson(std::string_view text) {
           }
           return std::vector<Backend>();
         }
-        return BuildBackendList(context, *nodes, BackendKinds::kLiterals).backends;
+        const Written written(*nodes, shown);
+        return BuildBackendList(context, written.nodes(), BackendKinds::kLiterals).backends;
       });
 }
 

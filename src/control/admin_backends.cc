@@ -1,6 +1,5 @@
 // Calls about the backends of one upstream.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "control/admin_call.h"
 #include "control/admin_views.h"
@@ -39,38 +38,10 @@ AdminReply Removed(const AdminCall& call, std::string_view id) {
   return reply;
 }
 
-// What a list that was read and is sent back has beyond what can be written: it is taken out, so
-// that reading, editing and writing a list is one round. Backends that were on their way out when
-// it was read stay on it.
-std::string WithoutShownFields(std::string_view text) {
-  static constexpr const char* kShown[] = {"state",    "reason",    "since",       "actor",
-                                           "health",   "in_flight", "connections", "requests",
-                                           "failures", "latency",   "source",      "changed",
-                                           "removing", "drain",     "history"};
-  if (text.find("\"history\"") == std::string_view::npos) return std::string(text);
-  nlohmann::ordered_json body = nlohmann::ordered_json::parse(text, nullptr, false);
-  const auto list = body.is_object() ? body.find("backends") : body.end();
-  if (list == body.end() || !list->is_array()) return std::string(text);
-  for (auto& backend : *list) {
-    if (!backend.is_object()) continue;
-    const auto removing = backend.find("removing");
-    const bool leaves =
-        removing != backend.end() && removing->is_boolean() && removing->get<bool>();
-    // Only where all of them stand there it is what we showed; a lone `state` is somebody's wish,
-    // and an error.
-    const bool shown = std::all_of(std::begin(kShown), std::end(kShown),
-                                   [&](const char* name) { return backend.contains(name); });
-    if (!shown) continue;
-    if (leaves) {
-      backend = nullptr;
-      continue;
-    }
-    for (const char* name : kShown) backend.erase(name);
-  }
-  std::erase_if(list->get_ref<nlohmann::ordered_json::array_t&>(),
-                [](const auto& each) { return each.is_null(); });
-  return body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-}
+// What a backend is shown with beyond what can be written.
+constexpr std::string_view kShown[] = {
+    "state",    "reason",  "since",  "actor",   "health",   "in_flight", "connections", "requests",
+    "failures", "latency", "source", "changed", "removing", "drain",     "history"};
 
 }  // namespace
 
@@ -121,7 +92,7 @@ AdminReply PutBackends(AdminCall& call) {
   if (auto wrong = ReadIfMatch(call, if_match)) return *wrong;
   if (call.cluster().FindUpstream(call.upstream()) == nullptr) return NoUpstream(call.upstream());
   config::Parsed<std::vector<config::Backend>> parsed =
-      config::ParseBackendsJson(WithoutShownFields(call.request.body));
+      config::ParseBackendsJson(call.request.body, kShown);
   if (!parsed.value) return ErrorsReply(parsed.errors);
   const Result result =
       call.cluster().PutBackends(call.upstream(), std::move(*parsed.value), if_match);

@@ -16,12 +16,6 @@ void WriteError(std::string_view code, std::string_view message, std::string_vie
   if (!field.empty()) json.Key("field").Text(field);
 }
 
-// Without parameters such as a charset.
-bool IsMediaType(std::string_view content_type, std::string_view wanted) {
-  return http::EqualsIgnoreCase(http::TrimOws(content_type.substr(0, content_type.find(';'))),
-                                wanted);
-}
-
 constexpr std::string_view kJson = "application/json";
 
 AdminReply WrongType(std::string_view extra) {
@@ -37,6 +31,11 @@ std::string_view TrimBlank(std::string_view text) {
 }
 
 }  // namespace
+
+bool IsMediaType(std::string_view content_type, std::string_view wanted) {
+  return http::EqualsIgnoreCase(http::TrimOws(content_type.substr(0, content_type.find(';'))),
+                                wanted);
+}
 
 AdminReply ErrorReply(int status, std::string_view code, std::string_view message,
                       std::string_view field) {

@@ -34,6 +34,8 @@ AdminReply RefusedReply(const Result& result);
 AdminReply NoUpstream(std::string_view name);
 AdminReply NoBackend(std::string_view upstream, std::string_view id);
 
+// Without parameters such as a charset.
+bool IsMediaType(std::string_view content_type, std::string_view wanted);
 // Each of these returns an answer where the request is wrong, and nothing where it is right.
 std::optional<AdminReply> ReadIfMatch(const AdminCall& call, IfMatch& if_match);
 // A write's body is JSON; `extra` is another type that is taken too.

@@ -12,7 +12,7 @@ constexpr std::string_view kYaml = "application/yaml";
 
 bool IsJson(const AdminCall& call) {
   // Both were admitted before; what is not YAML is JSON.
-  return call.request.content_type.find("yaml") == std::string_view::npos;
+  return !IsMediaType(call.request.content_type, kYaml);
 }
 
 // The body as the text of a configuration file; or an answer where it is not one. Secrets that a
@@ -77,8 +77,10 @@ AdminReply PostConfigCheck(AdminCall& call) {
 }
 
 AdminReply PostReload(AdminCall& call) {
+  IfMatch if_match;
   if (auto wrong = CheckNoBody(call)) return *wrong;
-  const Result result = call.cluster().Reload();
+  if (auto wrong = ReadIfMatch(call, if_match)) return *wrong;
+  const Result result = call.cluster().Reload(if_match);
   return result.ok() ? DoneReply(result) : RefusedReply(result);
 }
 

@@ -57,8 +57,11 @@ rt::Task<> AdminConnection::Run() {
   const bool secured = co_await Secure();
   Next next = secured ? Next::kRequest : Next::kClose;
   while (next == Next::kRequest) {
+    idle_since_ = Now();
     const bool have_head = co_await ReadHead();
+    idle_since_ = kNever;
     if (!have_head) break;
+    served_ = true;
     next = co_await ServeRequest();
     // What is left belongs to the next request.
     input_.erase(0, used_);
@@ -99,7 +102,9 @@ rt::Task<> AdminConnection::TurnAway() {
 
 rt::Task<bool> AdminConnection::ReadHead() {
   size_t scanned = 0;
-  deadline_.Set(Now() + (input_.empty() ? AdminServer::kIdleTimeout : AdminServer::kHeadTimeout));
+  // Who has asked nothing yet has no reason to be waited for.
+  const bool rests = input_.empty() && served_;
+  deadline_.Set(Now() + (rests ? AdminServer::kIdleTimeout : AdminServer::kHeadTimeout));
   for (;;) {
     if (!input_.empty()) {
       const http::HeadResult result = parser_.Parse(input_, scanned, kHeadLimits, head_);
@@ -253,7 +258,11 @@ rt::Task<bool> AdminConnection::SendReply(const AdminReply& reply, bool keep) {
   const std::string head =
       ReplyHead(reply, keep, head_.minor_version, server_.loop().engine().WallNow());
   const std::string_view body = head_.is_head ? std::string_view() : std::string_view(reply.body);
+  // Progress alone is not enough: a byte now and then would hold the place, and the answer, for
+  // ever.
+  deadline_.SetCap(Now() + AdminServer::kAnswerTimeout);
   const bool sent = co_await SendBytes(head, body);
+  deadline_.SetCap(kNever);
   co_return sent;
 }
 

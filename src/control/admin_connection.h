@@ -28,6 +28,13 @@ class AdminConnection : public ListHook<> {
   // The same for one client too many: it is told so.
   rt::Task<> TurnAway();
   void Cancel(rt::CancelReason reason) { token_.Cancel(reason); }
+  // Since when it has had no request to serve; kNever: it has one, or was asked to go.
+  Instant idle_since() const { return idle_since_; }
+  // Its place is somebody else's.
+  void GiveWay() {
+    idle_since_ = kNever;
+    Cancel(rt::CancelReason::kClientGone);
+  }
 
  private:
   enum class Next : uint8_t { kRequest, kClose };
@@ -70,6 +77,8 @@ class AdminConnection : public ListHook<> {
   std::string input_;   // received; the head stands at its beginning while its request is served
   std::string behind_;  // what came behind a request whose body did not fit into input_
   std::string body_;
+  Instant idle_since_ = kNever;
+  bool served_ = false;  // a request
   size_t used_ = 0;  // bytes of input_ that belong to this request
 };
 

@@ -14,7 +14,7 @@
 namespace rondo::control {
 namespace {
 
-// How many clients beyond kConnectionsMax are told so at a time; the rest is closed without a word.
+// How many clients beyond kConnectionsMax are told so at a time; the rest waits in the backlog.
 constexpr size_t kTurnedAwayMax = 32;
 
 }  // namespace
@@ -63,43 +63,73 @@ void AdminServer::Accept() { loop_.engine().Submit(accept_); }
 void AdminServer::OnAccepted(io::Op& op) {
   AdminServer& self = static_cast<AcceptOp&>(op).server;
   const int32_t result = op.result;
-  if (result >= 0) self.Accepted(result);
+  if (result >= 0) {
+    self.accept_failed_ = self.warned_ = false;
+    self.Accepted(result);
+  }
   if (op.more) return;
   if (self.stopping_) {
     self.CloseListener();
     return;
   }
-  const bool exhausted =
-      result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM;
-  if (!exhausted) {
+  if (self.full_) return;
+  // A client that was gone before it was accepted concerns nobody else; anything else may stay.
+  const bool again =
+      result >= 0 || result == -ECANCELED || (result == -ECONNABORTED && !self.accept_failed_);
+  self.accept_failed_ = result < 0;
+  if (again) {
     self.Accept();
     return;
   }
-  LogWarn(std::string("the admin API pauses accepting: ") + std::strerror(-result));
+  if (!self.warned_) {
+    self.warned_ = true;
+    LogWarn(std::string("the admin API pauses accepting: ") + std::strerror(-result));
+  }
   self.loop_.wheel().Arm(self.pause_, self.loop_.Now() + kAcceptPause);
 }
 
 void AdminServer::OnPauseOver(io::Timer& timer) { static_cast<PauseTimer&>(timer).server.Accept(); }
 
 void AdminServer::Accepted(int fd) {
-  if (stopping_ || count_ >= kConnectionsMax + kTurnedAwayMax) {
+  // Some may have been accepted before the accept was taken back.
+  if (stopping_ || count_ >= kConnectionsMax + 2 * kTurnedAwayMax) {
     loop_.engine().Close(fd);
     return;
   }
   scope_.Spawn(Serve(fd));
+  if (full_ || count_ < kConnectionsMax + kTurnedAwayMax) return;
+  full_ = true;
+  if (accept_.in_flight()) loop_.engine().Cancel(accept_);
+}
+
+void AdminServer::GoOnAccepting() {
+  if (!full_ || count_ >= kConnectionsMax + kTurnedAwayMax) return;
+  full_ = false;
+  if (!stopping_ && !accept_.in_flight()) Accept();
+}
+
+// The client that has asked nothing for longest gives its place up; false where all have a request.
+bool AdminServer::MakeRoom() {
+  AdminConnection* longest = nullptr;
+  connections_.ForEach([&](AdminConnection& each) {
+    if (each.idle_since() < (longest == nullptr ? kNever : longest->idle_since())) longest = &each;
+  });
+  if (longest != nullptr) longest->GiveWay();
+  return longest != nullptr;
 }
 
 rt::Task<> AdminServer::Serve(int fd) {
   AdminConnection connection(*this, fd);
-  const bool too_many = ++count_ > kConnectionsMax;
+  const bool has_place = ++count_ <= kConnectionsMax || MakeRoom();
   connections_.PushBack(connection);
-  if (too_many) {
-    co_await connection.TurnAway();
-  } else {
+  if (has_place) {
     co_await connection.Run();
+  } else {
+    co_await connection.TurnAway();
   }
   connection.Unlink();
   --count_;
+  GoOnAccepting();
 }
 
 void AdminServer::CloseListener() {

@@ -1,6 +1,7 @@
 // The admin API's HTTP/1.1 server: accepts, serves at most kConnectionsMax connections, each a
 // coroutine on the control thread's loop. A slow or hostile client holds one of these places and
-// nothing else. What the calls mean is in admin_api.h; who may make them in admin_access.h.
+// nothing else, and while it has no request that one only until another client wants it. What the
+// calls mean is in admin_api.h; who may make them in admin_access.h.
 #pragma once
 
 #include <memory>
@@ -28,6 +29,7 @@ class AdminServer {
   static constexpr Duration kHeadTimeout = std::chrono::seconds(10);
   static constexpr Duration kBodyTimeout = std::chrono::seconds(60);
   static constexpr Duration kIdleTimeout = std::chrono::seconds(60);
+  static constexpr Duration kAnswerTimeout = std::chrono::minutes(2);  // for one to be taken whole
   static constexpr Duration kSendTimeout = std::chrono::seconds(30);  // without progress
   static constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 
@@ -77,6 +79,8 @@ class AdminServer {
   static void OnPauseOver(io::Timer& timer);
   void Accept();
   void Accepted(int fd);
+  bool MakeRoom();
+  void GoOnAccepting();
   void CloseListener();
   rt::Task<> Serve(int fd);
 
@@ -88,6 +92,9 @@ class AdminServer {
   PauseTimer pause_;
   int listen_fd_ = -1;
   bool stopping_ = false;
+  bool accept_failed_ = false;  // the accept before this one
+  bool warned_ = false;
+  bool full_ = false;  // who comes now waits in the backlog
   size_t count_ = 0;
   IntrusiveList<AdminConnection> connections_;
   rt::Scope scope_;

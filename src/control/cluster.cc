@@ -28,9 +28,9 @@ Cluster::Cluster(rt::Loop& loop, config::Config base, ClusterOptions options, Cl
       events_(events),
       changed_(loop.engine()) {
   state_.revision = 1;
-  members_ =
-      std::make_unique<Members>(Members::Parts{loop_, links_, publisher_, events_, changed_,
-                                               options_.bell, options_.workers, options_.seed});
+  started_with_ = HashOf(base_);
+  members_ = std::make_unique<Members>(Members::Parts{loop_, links_, publisher_, events_, changed_,
+                                                      options_.bell, options_.workers});
 }
 
 Cluster::~Cluster() = default;
@@ -56,6 +56,9 @@ absl::StatusOr<std::shared_ptr<const upstream::Snapshot>> Cluster::Start() {
     state_ = std::move(loaded->state);
     ++state_.revision;
     UseSavedBase();
+    // The number is used up, and what was given up does not rise again. Where this cannot be saved
+    // it is as it was before: the next start does the same.
+    if (absl::Status saved = Save(); !saved.ok()) LogError(std::string(saved.message()));
   }
   // A file that was edited while nobody served may contradict what is saved: then the file is
   // right, and says so.

@@ -57,7 +57,6 @@ struct ClusterOptions {
   std::string config_path;  // what Reload reads; empty: there is no file (a proxy in one line), and
                             // Reload says so
   config::Environment environment;  // of reloads and PUT config
-  uint64_t seed = 0;                // what clients' addresses are spread by: theirs not to know
 };
 
 class Members;
@@ -118,7 +117,7 @@ class Cluster {
   // nothing.
   Result CheckConfig(std::string_view text) const;
   // Reads the file again: whole or nothing.
-  Result Reload();
+  Result Reload(IfMatch if_match = {});
   Result DropOverlay(IfMatch if_match = {});
   // Reads the files of TLS again that are in force, and nothing else: what changed is used by new
   // handshakes. The revision stays. Where something is wrong all stays as it was, which is told
@@ -178,6 +177,11 @@ class Cluster {
   Result ParseConfig(std::string_view text, std::optional<config::Config>* config) const;
   Result Replace(Candidate candidate, std::optional<std::string> base_text, std::string_view what);
   void UseSavedBase();
+  void GiveUpSavedBase(const std::string& problem);
+  // Of what it says, secrets and all, and not of its bytes: what it takes from the environment may
+  // be another. Without `process`, which a start takes from the file in any case.
+  static std::string HashOf(const config::Config& config);
+  std::string FileHash() const;
   void EndEntries(const std::vector<EndedEntry>& ended);
   // All upstreams anew from base, discovery and overlay; entries that end are taken out of the
   // overlay.
@@ -195,6 +199,7 @@ class Cluster {
   Events& events_;
   SavedState state_;  // as it was saved last
   Discovered discovered_;
+  std::string started_with_;  // its hash
   uint64_t reloads_ok_ = 0;
   uint64_t reloads_failed_ = 0;
   std::string tls_problem_;  // that was told last; empty: all is well

@@ -60,7 +60,8 @@ Result Cluster::CheckConfig(std::string_view text) const {
   return judged;
 }
 
-Result Cluster::Reload() {
+Result Cluster::Reload(IfMatch if_match) {
+  if (auto mismatch = Mismatch(if_match)) return *std::move(mismatch);
   Result result;
   if (options_.config_path.empty()) {
     result = Refuse(409, "no_file", "Rondo was started without a configuration file");
@@ -149,7 +150,7 @@ Result Cluster::Replace(Candidate candidate, std::optional<std::string> base_tex
   }
   SavedState before = state_;
   state_.overlay = std::move(candidate.overlay);
-  state_.file_hash = base_text ? store_.HashOf(options_.config_path) : "";
+  state_.file_hash = base_text ? FileHash() : "";
   state_.base_text = std::move(base_text);
   ++state_.revision;
   if (absl::Status saved = Save(); !saved.ok()) {
@@ -220,29 +221,51 @@ void Cluster::CarryAnswers(const config::Upstream& next) {
   found->second = std::move(carried);
 }
 
+std::string Cluster::HashOf(const config::Config& config) {
+  config::Config copy = config;
+  copy.process = {};
+  return StateStore::HashOf(config::WriteYaml(copy, config::Secrets::kShown));
+}
+
+// Of the file as it is now; empty where it cannot be used.
+std::string Cluster::FileHash() const {
+  if (options_.config_path.empty()) return started_with_;
+  const config::LoadResult loaded = config::LoadFile(options_.config_path);
+  return loaded.config ? HashOf(*loaded.config) : "";
+}
+
 // A configuration that was put through the API stays in place of the file until that is another
 // one.
 void Cluster::UseSavedBase() {
   if (!state_.base_text) return;
-  std::string problem;
-  if (store_.HashOf(options_.config_path) != state_.file_hash) {
-    problem = "the file has changed since, and is used";
-  } else {
-    const std::string file = options_.config_path.empty() ? "configuration" : options_.config_path;
-    config::LoadResult loaded = config::Parse(
-        *state_.base_text, file, [](std::string_view) { return std::optional<std::string>(); });
-    if (!loaded.config) {
-      problem = AllErrors(loaded.errors, "saved configuration");
-    } else {
-      // A process is started by its file and arguments: what only a start can change is taken from
-      // there.
-      loaded.config->process = base_.process;
-      base_ = *std::move(loaded.config);
-      LogInfo(
-          "serving the configuration that was put through the API; the file has not changed since");
-      return;
-    }
+  if (started_with_ != state_.file_hash) {
+    GiveUpSavedBase("the file has changed since, and is used");
+    return;
   }
+  const std::string file = options_.config_path.empty() ? "configuration" : options_.config_path;
+  config::LoadResult loaded = config::Parse(
+      *state_.base_text, file, [](std::string_view) { return std::optional<std::string>(); });
+  if (!loaded.config) {
+    const absl::StatusOr<std::string> kept = store_.KeepAside(*state_.base_text);
+    GiveUpSavedBase(AllErrors(loaded.errors, "saved configuration") +
+                    (kept.ok() ? "; it is kept as " + *kept : ""));
+    return;
+  }
+  // A process is started by its file and arguments: what only a start can change is taken from
+  // there.
+  loaded.config->process = base_.process;
+  loaded.config->logging.access.path = base_.logging.access.path;
+  loaded.config->admin_optional = base_.admin_optional;
+  if (loaded.config->admin && base_.admin) {
+    loaded.config->admin->listen = base_.admin->listen;
+  } else {
+    loaded.config->admin = base_.admin;
+  }
+  base_ = *std::move(loaded.config);
+  LogInfo("serving the configuration that was put through the API; the file has not changed since");
+}
+
+void Cluster::GiveUpSavedBase(const std::string& problem) {
   LogWarn("the configuration that was put through the API is given up: " + problem);
   state_.base_text.reset();
   state_.file_hash.clear();

@@ -27,7 +27,7 @@ enum class Hold : uint8_t { kNone, kDraining, kMaintenance };
 // A drain's steps; each but kDrained goes on to the next by itself.
 enum class DrainStep : uint8_t {
   kNone,
-  kAnnounced,  // published; some worker has not acknowledged it yet
+  kAnnounced,  // some worker has not acknowledged it yet, or is not told yet (tell_epoch)
   kWaiting,    // no new request reaches it (but sticky ones); those in flight go on
   kCutting,    // drained; workers end what is left of it
   kDrained,    // done, and it stays listed
@@ -47,6 +47,10 @@ struct BackendView {
   Hold hold = Hold::kNone;
   DrainStep drain_step = DrainStep::kNone;
   uint64_t drain_epoch = 0;  // kAnnounced, kCutting, kLeaving: whose acknowledgement is waited for
+  // Not 0: a state that takes it out of service, which workers are told of once they all have the
+  // lists and routes of this epoch, so that none is without those that take its place.
+  uint64_t tell_epoch = 0;
+  bool faltered = false;  // a request failed on it since it was to leave
   Instant drain_since{};
   Instant drain_until{};
   uint32_t cut = 0;  // requests that were left when its time was over

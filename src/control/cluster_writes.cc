@@ -341,6 +341,16 @@ Result Cluster::PutUpstream(config::Upstream upstream, IfMatch if_match) {
     held.hold = before->hold;
     entry.backends.emplace(backend.id, std::move(held));
   }
+  // An operator's holds on what its sources found are not this call's matter.
+  if (there && !upstream.sources.empty()) {
+    for (const auto& each : view->backends) {
+      if (each->removing || each->hold == Hold::kNone || !IsDiscovered(each->origin)) continue;
+      BackendEntry held;
+      held.address = each->settings.address;
+      held.hold = each->hold;
+      entry.backends.emplace(each->settings.id, std::move(held));
+    }
+  }
   CarryAnswers(upstream);
   // A created one that the base has by now would be a conflict only of a reload: here the base is
   // what it is.

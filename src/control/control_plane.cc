@@ -31,7 +31,6 @@ ClusterOptions OptionsOf(const ServerOptions& options, size_t workers,
   result.bell = &bell;
   result.config_path = options.config_path;
   result.environment = config::ProcessEnvironment();
-  result.seed = Seed();
   return result;
 }
 
@@ -88,7 +87,12 @@ absl::Status ControlPlane::Start() {
   if (absl::Status started = signals_.Start(); !started.ok()) return started;
   const auto snapshot = cluster_.Start();
   if (!snapshot.ok()) return snapshot.status();
-  if (absl::Status prepared = sockets_.Prepare(cluster_.base()); !prepared.ok()) return prepared;
+  // What is served may be another configuration than the file's: one that was put through the API.
+  const config::Config& base = cluster_.base();
+  SetLogLevel(base.logging.level);
+  resolver_.SetSettings(base.resolver);
+  discovery_.SetSettings(base.resolver);
+  if (absl::Status prepared = sockets_.Prepare(base); !prepared.ok()) return prepared;
   if (absl::Status admin = StartAdmin(); !admin.ok()) return admin;
   if (absl::Status become = BecomeUser(); !become.ok()) return become;
   if (log_ != nullptr) {
@@ -211,7 +215,11 @@ void ControlPlane::Shutdown() {
            !loop_.secure().busy();
   };
   const Instant until = loop_.Now() + Lifecycle::kCutPatience;
-  while (!stopped() && loop_.Now() < until) loop_.Tick(until);
+  while (!stopped() && loop_.Now() < until) {
+    loop_.Tick(until);
+    // Answered, so that it can wake us again: a bell that hangs down is not rung a second time.
+    bell_.Take();
+  }
   if (stopped()) return;
   // Better an end that is not clean than none.
   LogError("stopping: not everything has ended in time");

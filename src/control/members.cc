@@ -64,11 +64,7 @@ void Members::Set(EffectiveUpstream wanted, health::Actor actor) {
   upstream.origin = wanted.origin;
   upstream.changed = wanted.changed;
   upstream.removing = false;
-  if (upstream.expecting != wanted.expecting) {
-    upstream.expecting = wanted.expecting;
-    upstream.shared->expecting.store(wanted.expecting, std::memory_order_seq_cst);
-    upstream.states_moved = true;
-  }
+  upstream.expecting = wanted.expecting;
 
   absl::flat_hash_map<std::string, std::unique_ptr<BackendView>> before;
   std::vector<std::unique_ptr<BackendView>> leaving;
@@ -106,11 +102,7 @@ void Members::Remove(std::string_view name, health::Actor actor) {
   upstream->removing = true;
   upstream->settings.backends.clear();
   upstream->list_moved = true;
-  if (upstream->expecting) {
-    upstream->expecting = false;
-    upstream->shared->expecting.store(false, std::memory_order_seq_cst);
-    upstream->states_moved = true;
-  }
+  upstream->expecting = false;
   for (auto& backend : upstream->backends) {
     if (!backend->removing) BeginRemoval(*upstream, *backend, actor);
   }
@@ -139,32 +131,12 @@ void Members::Order(const std::vector<std::string>& names) {
   config_moved_ = true;
 }
 
-void Members::Commit() {
-  bool lists_moved = config_moved_;
-  for (auto& upstream : upstreams_) {
-    lists_moved = lists_moved || upstream->list_moved;
-    if (!upstream->states_moved) continue;
-    upstream->states_moved = false;
-    upstream->shared->StatesChanged();
-  }
-  if (lists_moved || !announced_.empty()) {
-    const uint64_t epoch =
-        parts_.publisher.Publish(lists_moved ? BuildSnapshot() : parts_.publisher.current());
-    for (const uint64_t serial : announced_) {
-      if (BackendView* backend = Find(serial)) backend->drain_epoch = epoch;
-    }
-    announced_.clear();
-  }
-  parts_.changed.NotifyAll();
-}
-
 std::shared_ptr<const upstream::Snapshot> Members::BuildSnapshot() {
   RONDO_CHECK(config_ != nullptr);
   upstream::SnapshotParts parts;
   parts.revision = revision_;
   parts.config = config_;
   parts.protect_seed = parts_.links.ProtectSeed();
-  parts.protect_seed = parts_.seed;
   for (const config::Listener& listener : config_->listeners) {
     if (!listener.tls) continue;
     if (auto tls = parts_.links.ServerTls(listener.name))
@@ -194,6 +166,7 @@ std::shared_ptr<const tls::ClientSetup> Members::TlsOf(const Upstream& upstream)
 
 void Members::Republish(Upstream& upstream, std::shared_ptr<const tls::ClientSetup> tls) {
   upstream.list_moved = false;
+  upstream.list_epoch = parts_.publisher.epoch() + 1;
   config::Upstream settings = upstream.bare;
   std::vector<std::shared_ptr<upstream::BackendShared>> backends;
   for (const auto& backend : upstream.backends) {
@@ -245,6 +218,8 @@ std::unique_ptr<BackendView> Members::Make(Upstream& upstream, const EffectiveBa
   Watch(upstream, *backend);
   if (backend->machine.state() == health::State::kWarming) parts_.links.WarmUp(upstream, *backend);
   Hold(upstream, *backend, wanted.hold, actor);
+  // No worker has it yet: it comes with the state that it is to have.
+  if (backend->tell_epoch != 0) Tell(upstream, *backend);
   return backend;
 }
 
@@ -253,21 +228,32 @@ void Members::Keep(Upstream& upstream, BackendView& backend, const EffectiveBack
   backend.settings = wanted.settings;
   backend.origin = wanted.origin;
   backend.changed = wanted.changed;
-  if (settings_moved) {
+  // Who is leaving is not told of new settings: one that comes back learns of them now.
+  if (settings_moved || backend.removing) {
     const health::State from = backend.machine.state();
-    if (backend.machine.Reconfigure(MachineSettings(upstream.bare), Now(), actor))
-      Moved(upstream, backend, from);
-    StoreState(upstream, backend);
+    const bool moved = backend.machine.Reconfigure(MachineSettings(upstream.bare), Now(), actor);
+    // First its checks as they are to be: what it moves to may ask for one, or for a warm-up.
     Watch(upstream, backend);
+    if (moved) Moved(upstream, backend, from);
+    StoreState(upstream, backend);
   }
   if (backend.removing) {
-    // Whoever comes back while he is leaving was never away: counts and connections are his.
+    // Whoever comes back while he is leaving was never away: counts and connections are his. And
+    // where no worker was told that he leaves he goes on as he was: nobody else may be up yet.
+    const bool serves = backend.tell_epoch != 0 &&
+                        backend.shared->state.load(std::memory_order_relaxed) == health::State::kUp;
     backend.removing = false;
+    backend.faltered = false;
     backend.hold = control::Hold::kNone;
     backend.drain_step = DrainStep::kNone;
     upstream.list_moved = true;
     const health::State from = backend.machine.state();
-    if (backend.machine.SetUp(actor, "added again", Now())) Moved(upstream, backend, from);
+    if (backend.machine.SetUp(actor, "added again", Now())) {
+      const std::optional<health::LastCheck> last = backend.machine.last_check();
+      if (serves && last && last->passed) backend.machine.OnCheck(true, last->detail, Now());
+      if (serves) backend.machine.OnWarmedUp(Now());
+      Moved(upstream, backend, from);
+    }
   }
   Hold(upstream, backend, wanted.hold, actor);
 }

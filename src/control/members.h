@@ -32,7 +32,6 @@ class Members {
     rt::Notice& changed;
     upstream::ControlBell* bell;
     size_t workers;
-    uint64_t seed = 0;
   };
   struct Upstream : UpstreamView {
     config::Upstream bare;  // settings without backends
@@ -40,6 +39,9 @@ class Members {
     absl::flat_hash_map<std::string, BackendView*> by_id;
     bool list_moved = true;     // to be published
     bool states_moved = false;  // workers to be told
+    uint64_t list_epoch = 0;    // of the publication that brought its list of now
+    // What was expected has come, or is not any more: said once all workers have this epoch.
+    uint64_t expecting_epoch = 0;
   };
 
   explicit Members(const Parts& parts);
@@ -66,8 +68,8 @@ class Members {
   void SetDrainEnd(uint64_t serial, Instant until);
   // Setups of TLS are other ones.
   void TlsMoved() { config_moved_ = true; }
-  // Tells workers of states, publishes where a list or the configuration moved or a drain began,
-  // wakes who waits.
+  // Publishes where a list or the configuration moved, tells workers of states (of those that take
+  // a backend out only when all have what is published), wakes who waits.
   void Commit();
 
   // -- what happens --
@@ -110,6 +112,24 @@ class Members {
   // After the machine has changed: stores, tells, logs, begins what the new state asks for.
   void Moved(Upstream& upstream, BackendView& backend, health::State from);
   void StoreState(Upstream& upstream, BackendView& backend);
+  void PutState(Upstream& upstream, BackendView& backend);
+
+  // members_tell.cc: when workers learn of what takes service away
+  void PublishLists();
+  void PublishSteps();
+  void HoldBack(BackendView& backend);
+  void Tell(Upstream& upstream, BackendView& backend);
+  void TellOfBackends();
+  void TellOfExpecting(Upstream& upstream);
+  // The answer for the upstream that was asked about last: leavers come by the thousand.
+  struct Replaced {
+    const Upstream* of = nullptr;
+    bool yes = false;
+  };
+  bool MayTell(const Upstream& upstream, const BackendView& backend, Replaced& replaced) const;
+  bool IsReplaced(const Upstream& upstream) const;
+  Instant NextTell() const;
+
   void TakeReports(Upstream& upstream);
   void TryEject(Upstream& upstream, BackendView& backend, uint32_t reports);
   bool TickEjected();
@@ -133,6 +153,8 @@ class Members {
   absl::flat_hash_map<uint64_t, Place> by_serial_;
   absl::flat_hash_map<uint64_t, Duration> wishes_;
   std::vector<uint64_t> announced_;  // whose drain_epoch is that of the next publication
+  uint64_t routes_epoch_ = 0;        // of the publication that brought the routes of now
+  std::vector<uint64_t> untold_;     // those with a tell_epoch, and some that had one
   std::vector<uint64_t> draining_;   // those with a drain step but kDrained
   absl::flat_hash_set<uint64_t> gone_;
   std::vector<uint64_t> ejected_;  // those with a NextTick, and some that had one

@@ -81,7 +81,7 @@ void Members::SetDrainEnd(uint64_t serial, Instant until) {
   StoreState(*upstream, *backend);
   // Workers spread the ends of WebSockets over the time that is left: they must hear of the new
   // one.
-  Announce(*backend, DrainStep::kAnnounced);
+  if (backend->tell_epoch == 0) Announce(*backend, DrainStep::kAnnounced);
 }
 
 void Members::Hold(Upstream& upstream, BackendView& backend, control::Hold hold,
@@ -117,7 +117,8 @@ void Members::BeginDrain(Upstream& upstream, BackendView& backend, health::Actor
   backend.drain_until = Now() + timeout;
   backend.cut = 0;
   if (!std::ranges::count(draining_, backend.serial())) draining_.push_back(backend.serial());
-  Announce(backend, DrainStep::kAnnounced);
+  backend.drain_step = DrainStep::kAnnounced;
+  backend.drain_epoch = UINT64_MAX;
   EventText text(upstream, backend);
   text.json.Key("removing").Bool(backend.removing);
   text.json.Key("timeout_ms")
@@ -127,10 +128,10 @@ void Members::BeginDrain(Upstream& upstream, BackendView& backend, health::Actor
   const State from = backend.machine.state();
   if (from == State::kMaintenance && backend.removing) {
     StoreState(upstream, backend);
-    return;
-  }
-  if (backend.machine.SetDraining(actor, reason, backend.drain_until, Now()))
+  } else if (backend.machine.SetDraining(actor, reason, backend.drain_until, Now())) {
     Moved(upstream, backend, from);
+  }
+  if (backend.tell_epoch == 0) Announce(backend, DrainStep::kAnnounced);
 }
 
 void Members::Announce(BackendView& backend, DrainStep step) {
@@ -148,6 +149,8 @@ void Members::Moved(Upstream& upstream, BackendView& backend, State from) {
   const bool was_held = health::IsHeld(from);
   if (!was_held && health::IsHeld(state)) parts_.links.Pause(backend.serial());
   if (was_held && !health::IsHeld(state)) parts_.links.Resume(backend.serial());
+  // Nobody need wait for the next turn of its checks.
+  if (!was_held && state == State::kChecking) parts_.links.CheckNow(backend.serial());
   if (state == State::kWarming) parts_.links.WarmUp(upstream, backend);
   if (state == State::kEjected) ejected_.push_back(backend.serial());
   EventText text(upstream, backend);
@@ -165,6 +168,16 @@ void Members::Moved(Upstream& upstream, BackendView& backend, State from) {
 }
 
 void Members::StoreState(Upstream& upstream, BackendView& backend) {
+  const State told = backend.shared->state.load(std::memory_order_relaxed);
+  if (health::IsHeld(backend.machine.state()) && !health::IsHeld(told)) {
+    HoldBack(backend);
+  } else {
+    backend.tell_epoch = 0;
+    PutState(upstream, backend);
+  }
+}
+
+void Members::PutState(Upstream& upstream, BackendView& backend) {
   upstream::BackendShared& shared = *backend.shared;
   const bool draining = backend.drain_step != DrainStep::kNone;
   shared.ramp_since.store(Nanoseconds(backend.machine.ramp_since()), std::memory_order_relaxed);
@@ -185,6 +198,8 @@ void Members::Poll() {
     TakeReports(*upstream);
   }
   moved = TickEjected() || moved;
+  // What is held back may have to wait no longer.
+  moved = moved || !untold_.empty();
   // Without workers every step is acknowledged at once.
   while (AdvanceDrains()) {
     moved = false;
@@ -194,7 +209,7 @@ void Members::Poll() {
 }
 
 Instant Members::NextPoll() const {
-  Instant next = kNever;
+  Instant next = NextTell();
   const uint64_t acknowledged = parts_.publisher.acknowledged();
   for (const uint64_t serial : draining_) {
     const Place& place = by_serial_.at(serial);
@@ -216,9 +231,10 @@ void Members::TakeReports(Upstream& upstream) {
   for (auto& backend : upstream.backends) {
     const uint32_t reports = backend->shared->reports.exchange(0, std::memory_order_seq_cst);
     if (reports == 0) continue;
+    backend->faltered = backend->removing;
     if ((reports & upstream::kSuspect) != 0) {
       parts_.links.CheckNow(backend->serial());
-      const bool discovered = backend->origin == Origin::kDns;
+      const bool discovered = backend->origin == Origin::kDns || backend->origin == Origin::kFile;
       if (discovered) parts_.links.ResolveNow(upstream.settings.name);
     }
     if ((reports & (upstream::kEjectRefused | upstream::kEjectAnswers)) != 0)
@@ -282,7 +298,7 @@ bool Members::Advance(Upstream& upstream, BackendView& backend, uint64_t acknowl
     case DrainStep::kDrained:
       return false;  // EraseGone takes it off the list
     case DrainStep::kAnnounced:
-      if (backend.drain_epoch > acknowledged) return false;
+      if (backend.tell_epoch != 0 || backend.drain_epoch > acknowledged) return false;
       backend.drain_step = DrainStep::kWaiting;
       EndWaiting(upstream, backend);
       return true;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace rondo::control {
@@ -31,6 +32,7 @@ class BackendsOverlay {
           break;
       }
     }
+    DropSameAddresses();
     Backends result;
     result.reserve(backends_.size() + added_.size());
     for (size_t i = 0; i < backends_.size(); ++i) {
@@ -107,6 +109,28 @@ class BackendsOverlay {
     }
     backends_[place->second].changed = true;
     Set(entry, backends_[place->second]);
+  }
+
+  // An address is one backend. What was added counts before what a source found under another id;
+  // the file is right.
+  void DropSameAddresses() {
+    if (added_.empty()) return;
+    std::unordered_map<std::string, const EffectiveBackend*> added;
+    for (const EffectiveBackend& each : added_)
+      added.emplace(each.settings.address.ToString(), &each);
+    for (size_t i = 0; i < backends_.size(); ++i) {
+      if (gone_[i]) continue;
+      const auto same = added.find(backends_[i].settings.address.ToString());
+      if (same == added.end()) continue;
+      const Origin origin = backends_[i].origin;
+      if (origin == Origin::kDns || origin == Origin::kFile) {
+        gone_[i] = true;
+      } else {
+        applied_.conflicts.push_back({upstream_, same->second->settings.id,
+                                      "its address " + same->first + " is that of " +
+                                          backends_[i].settings.id + " in the file"});
+      }
+    }
   }
 
   static void Set(const BackendEntry& entry, EffectiveBackend& backend) {
@@ -251,9 +275,11 @@ Applied ApplyOne(const std::string& name, const config::Upstream* base,
 std::vector<EffectiveBackend> BaseBackends(const config::Upstream& upstream,
                                            const std::vector<SourceAnswer>* answers, Origin own) {
   std::vector<EffectiveBackend> result;
-  std::unordered_map<std::string, bool> seen;
+  std::unordered_set<std::string> ids;
+  std::unordered_set<std::string> addresses;
   for (const config::Backend& backend : upstream.backends) {
-    seen.emplace(backend.id, true);
+    ids.insert(backend.id);
+    addresses.insert(backend.address.ToString());
     result.push_back({backend, own, false, Hold::kNone});
   }
   if (answers == nullptr) return result;
@@ -261,7 +287,9 @@ std::vector<EffectiveBackend> BaseBackends(const config::Upstream& upstream,
     if (!(*answers)[i].backends) continue;
     const bool file = upstream.sources[i].kind == config::BackendSource::Kind::kFile;
     for (const config::Backend& backend : *(*answers)[i].backends) {
-      if (!seen.emplace(backend.id, true).second) continue;
+      if (ids.contains(backend.id) || addresses.contains(backend.address.ToString())) continue;
+      ids.insert(backend.id);
+      addresses.insert(backend.address.ToString());
       result.push_back({backend, file ? Origin::kFile : Origin::kDns, false, Hold::kNone});
     }
   }

@@ -61,7 +61,12 @@ uint64_t Publisher::acknowledged() const {
 size_t Publisher::Collect() {
   uint64_t oldest = epoch_;
   for (const proxy::Worker* worker : workers_) oldest = std::min(oldest, worker->oldest_pinned());
-  while (!held_.empty() && held_.front().epoch < oldest) held_.pop_front();
+  // One that a long exchange pins does not keep those that came after it. Nobody but this list and
+  // who uses them has references to what is held, and none are made from the list: where its own is
+  // the last, it stays the last.
+  std::erase_if(held_, [oldest](const Held& each) {
+    return each.epoch < oldest || each.snapshot.use_count() == 1;
+  });
   return held_.size();
 }
 

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "control/json_writer.h"
 #include "rondo/balance/stable_hash.h"
@@ -75,20 +76,34 @@ class RealFileSystem : public FileSystem {
     return absl::OkStatus();
   }
 
+  absl::Status OpenDirectoryOf(const std::string& path) override {
+    if (directory_fd_ >= 0) return absl::OkStatus();
+    const std::string directory = DirectoryOf(path);
+    directory_fd_ = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return directory_fd_ < 0 ? Failed("open", directory, errno) : absl::OkStatus();
+  }
+
   absl::Status SyncDirectoryOf(const std::string& path) override {
-    const size_t slash = path.rfind('/');
-    const std::string directory = slash == std::string::npos ? "."
-                                  : slash == 0               ? "/"
-                                                             : path.substr(0, slash);
-    const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return Failed("open", directory, errno);
-    const int synced = fsync(fd) == 0 ? 0 : errno;
-    close(fd);
-    if (synced != 0) return Failed("sync", directory, synced);
+    const int synced = fsync(directory_fd_) == 0 ? 0 : errno;
+    close(std::exchange(directory_fd_, -1));
+    if (synced != 0) return Failed("sync", DirectoryOf(path), synced);
     return absl::OkStatus();
   }
 
   bool Exists(const std::string& path) override { return access(path.c_str(), F_OK) == 0; }
+
+  ~RealFileSystem() override {
+    if (directory_fd_ >= 0) close(directory_fd_);
+  }
+
+ private:
+  static std::string DirectoryOf(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    if (slash == std::string::npos) return ".";
+    return slash == 0 ? "/" : path.substr(0, slash);
+  }
+
+  int directory_fd_ = -1;  // from OpenDirectoryOf to SyncDirectoryOf
 };
 
 std::string HashText(std::string_view bytes) {
@@ -195,24 +210,35 @@ absl::StatusOr<StateStore::Loaded> StateStore::Load() {
   return loaded;
 }
 
-absl::StatusOr<std::string> StateStore::SetAside() {
+std::string StateStore::FreeName() const {
   int number = 1;
   while (files_.Exists(path_ + ".bad-" + std::to_string(number))) ++number;
-  std::string kept_as = path_ + ".bad-" + std::to_string(number);
+  return path_ + ".bad-" + std::to_string(number);
+}
+
+absl::StatusOr<std::string> StateStore::SetAside() {
+  std::string kept_as = FreeName();
+  if (absl::Status opened = files_.OpenDirectoryOf(path_); !opened.ok()) return opened;
   if (absl::Status renamed = files_.Rename(path_, kept_as); !renamed.ok()) return renamed;
   if (absl::Status synced = files_.SyncDirectoryOf(path_); !synced.ok()) return synced;
   return kept_as;
 }
 
-std::string StateStore::HashOf(const std::string& path) {
-  if (path.empty()) return "";
-  const absl::StatusOr<std::string> bytes = files_.Read(path);
-  return bytes.ok() ? HashText(*bytes) : "";
+absl::StatusOr<std::string> StateStore::KeepAside(std::string_view text) {
+  if (!persistent()) return absl::UnavailableError("there is no state file");
+  std::string kept_as = FreeName();
+  if (absl::Status opened = files_.OpenDirectoryOf(path_); !opened.ok()) return opened;
+  if (absl::Status written = files_.WriteAndSync(kept_as, text); !written.ok()) return written;
+  if (absl::Status synced = files_.SyncDirectoryOf(path_); !synced.ok()) return synced;
+  return kept_as;
 }
+
+std::string StateStore::HashOf(std::string_view text) { return HashText(text); }
 
 absl::Status StateStore::Save(const SavedState& state) {
   if (!persistent()) return absl::OkStatus();
   const std::string beside = path_ + ".new";
+  if (absl::Status opened = files_.OpenDirectoryOf(path_); !opened.ok()) return opened;
   if (absl::Status written = files_.WriteAndSync(beside, EncodeState(state)); !written.ok())
     return written;
   if (absl::Status renamed = files_.Rename(beside, path_); !renamed.ok()) return renamed;

@@ -35,6 +35,10 @@ class FileSystem {
   // Creates or truncates, mode 0600, writes all, fsyncs, closes.
   virtual absl::Status WriteAndSync(const std::string& path, std::string_view bytes) = 0;
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  // Done before anything is written, so that the sync after it cannot fail for want of a
+  // descriptor.
+  virtual absl::Status OpenDirectoryOf(const std::string& path) = 0;
+  // REQUIRES: it is open.
   virtual absl::Status SyncDirectoryOf(const std::string& path) = 0;
   virtual bool Exists(const std::string& path) = 0;
 };
@@ -63,13 +67,15 @@ class StateStore {
   // On an error the file is as it was (or, where the directory could not be synced, either of the
   // two).
   absl::Status Save(const SavedState& state);
-  // A hash of another file as it is now; empty where it cannot be read.
-  std::string HashOf(const std::string& path);
+  // Writes `text`, which was part of a state and cannot be used, beside the file; where it is now.
+  absl::StatusOr<std::string> KeepAside(std::string_view text);
+  static std::string HashOf(std::string_view text);
   bool persistent() const { return !path_.empty(); }
   const std::string& path() const { return path_; }
 
  private:
   absl::StatusOr<std::string> SetAside();
+  std::string FreeName() const;
 
   FileSystem& files_;
   const std::string path_;

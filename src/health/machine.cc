@@ -45,13 +45,16 @@ bool Machine::OnFail(std::string_view detail, Instant now) {
   successes_ = 0;
   ++failures_;
   switch (state()) {
+    case State::kChecking:
+      // One that never passed has nothing to fall from; one that served before has.
+      if (history_size_ < 2 || history(1).state != State::kEjected) return false;
+      [[fallthrough]];
     case State::kWarming:
     case State::kUp:
     case State::kEjected:
       if (failures_ < settings_.unhealthy_threshold) return false;
       Enter(State::kDown, Actor::kHealth, "check_failed: " + std::string(detail), now);
       return true;
-    case State::kChecking:
     case State::kDown:
     case State::kDraining:
     case State::kDrained:

@@ -182,9 +182,8 @@ void Exchange::FailConnect(const upstream::ConnectResult& result) {
     ReportIfTimeout(Stage::kConnect, upstream::Outcome::kConnectTimeout);
     return;
   }
-  if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
-      error == EADDRNOTAVAIL) {
-    // Our own want of descriptors, memory or ports says nothing about the backend.
+  if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) {
+    // Our own want of descriptors or memory says nothing about the backend.
     Fail(503, "out_of_resources", Stage::kPick);
     return;
   }
@@ -194,6 +193,13 @@ void Exchange::FailConnect(const upstream::ConnectResult& result) {
     failure_.detail = result.tls_failure;
     failure_.refused = true;
     Report(upstream::Outcome::kTlsFailed);
+    return;
+  }
+  if (error == EADDRNOTAVAIL) {
+    // Nor does our want of ports. But those are counted by where they lead: another backend will
+    // do.
+    Fail(503, "out_of_resources", Stage::kConnect);
+    failure_.refused = true;
     return;
   }
   if (IsRefusal(error)) {

@@ -56,13 +56,30 @@ Instant DrainUntil(const upstream::BackendShared& backend) {
 
 }  // namespace
 
+bool IsLeaving(const upstream::BackendShared& backend) {
+  switch (backend.state.load(std::memory_order_acquire)) {
+    case health::State::kDraining:
+    case health::State::kDrained:
+      return true;
+    case health::State::kMaintenance:
+      return DrainUntil(backend) != kNever;
+    case health::State::kChecking:
+    case health::State::kWarming:
+    case health::State::kUp:
+    case health::State::kDown:
+    case health::State::kEjected:
+      return false;
+  }
+  return false;
+}
+
 void SpreadCloses(Worker& worker, IntrusiveList<Tunnel>& tunnels, Instant until) {
   if (until == kNever) return;
   size_t count = 0;
   tunnels.ForEach([&count](const Tunnel&) { ++count; });
   if (count == 0) return;
   Spread spread(LeavingTime(worker.loop().Now(), until), count, Phase(worker));
-  tunnels.ForEach([&](Tunnel& tunnel) { tunnel.CloseAt(spread.Next(), until); });
+  tunnels.ForEach([&](Tunnel& tunnel) { tunnel.CloseWithProcess(spread.Next()); });
 }
 
 void AppointCloses(Worker& worker, IntrusiveList<Tunnel>& tunnels) {
@@ -70,10 +87,9 @@ void AppointCloses(Worker& worker, IntrusiveList<Tunnel>& tunnels) {
   absl::flat_hash_map<const upstream::BackendShared*, size_t> counts;
   tunnels.ForEach([&counts](Tunnel& tunnel) {
     const upstream::BackendShared& backend = tunnel.backend();
-    const State state = backend.state.load(std::memory_order_acquire);
-    if (state == State::kDrained) {
+    if (backend.state.load(std::memory_order_acquire) == State::kDrained) {
       tunnel.Cut("drained");
-    } else if (state == State::kDraining && tunnel.leaves_by() != DrainUntil(backend)) {
+    } else if (IsLeaving(backend) && tunnel.leaves_by() != DrainUntil(backend)) {
       ++counts[&backend];
     }
   });
@@ -88,7 +104,7 @@ void AppointCloses(Worker& worker, IntrusiveList<Tunnel>& tunnels) {
     const upstream::BackendShared& backend = tunnel.backend();
     const auto spread = spreads.find(&backend);
     if (spread == spreads.end() || tunnel.leaves_by() == DrainUntil(backend)) return;
-    tunnel.CloseAt(spread->second.Next(), DrainUntil(backend));
+    tunnel.CloseWithBackend(spread->second.Next(), DrainUntil(backend));
   });
 }
 
@@ -96,15 +112,13 @@ void AppointClose(Worker& worker, Tunnel& tunnel) {
   using State = health::State;
   const upstream::BackendShared& backend = tunnel.backend();
   const Instant now = worker.loop().Now();
-  const State state = backend.state.load(std::memory_order_acquire);
-  if (state == State::kDrained) {
+  if (backend.state.load(std::memory_order_acquire) == State::kDrained) {
     tunnel.Cut("drained");
-  } else if (const Instant until = DrainUntil(backend);
-             state == State::kDraining && until != kNever) {
-    tunnel.CloseAt(At(SecondHalf(now, until), Phase(worker)), until);
+  } else if (const Instant until = DrainUntil(backend); IsLeaving(backend) && until != kNever) {
+    tunnel.CloseWithBackend(At(SecondHalf(now, until), Phase(worker)), until);
   }
   if (const Instant until = worker.tunnels_until(); worker.draining() && until != kNever) {
-    tunnel.CloseAt(At(LeavingTime(now, until), Phase(worker)), until);
+    tunnel.CloseWithProcess(At(LeavingTime(now, until), Phase(worker)));
   }
 }
 

@@ -7,7 +7,11 @@
 
 namespace rondo::proxy {
 
-// The process ends: all tunnels that have no earlier appointment get one between now and `until`;
+// Whether its tunnels have to end: it drains or is drained, or it is removed while an operator
+// holds it in maintenance (then too its drain has an end; a hold alone has none).
+bool IsLeaving(const upstream::BackendShared& backend);
+
+// The process ends: all tunnels get an appointment between now and `until`;
 // kNever: none.
 void SpreadCloses(Worker& worker, IntrusiveList<Tunnel>& tunnels, Instant until);
 // The same for tunnels of draining backends, in the second half of the time until their

@@ -33,7 +33,7 @@ void ListenerSocket::OnAccepted(io::Op& op) {
   ListenerSocket& self = static_cast<AcceptOp&>(op).listener;
   const int32_t result = op.result;
   if (result >= 0) {
-    self.warned_ = false;
+    self.failed_ = self.warned_ = false;
     // Also while stopping: who got through the door is served.
     self.worker_.Accepted(result, self.socket_.slot);
   }
@@ -42,9 +42,11 @@ void ListenerSocket::OnAccepted(io::Op& op) {
     self.Close();
     return;
   }
-  const bool exhausted = result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM;
-  if (!exhausted) {
-    // A connection that was gone before it was accepted (ECONNABORTED and its like) concerns nobody else.
+  // A connection that was gone before it was accepted concerns nobody else. Whatever else there is,
+  // or comes at once again, may be there to stay: no descriptors, no memory, no room for a watch.
+  const bool again = result >= 0 || (result == -ECONNABORTED && !self.failed_);
+  self.failed_ = result < 0;
+  if (again) {
     self.Start();
     return;
   }

@@ -1,5 +1,5 @@
-// A worker's listening socket: accepts until the worker drains; pauses when the system has no descriptors
-// left, rather than spinning on the error.
+// A worker's listening socket: accepts until the worker drains; pauses when accepting fails, rather
+// than spinning on the error.
 #pragma once
 
 #include "rondo/proxy/worker.h"
@@ -40,6 +40,7 @@ class ListenerSocket {
   PauseTimer pause_;
   bool stopping_ = false;
   bool closed_ = false;
+  bool failed_ = false;  // the accept before this one
   bool warned_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "proxy/leaving.h"
+#include "rondo/metrics/backend_cell.h"
 
 namespace rondo::proxy {
 
@@ -39,11 +40,13 @@ Tunnel::Tunnel(Worker& worker, TunnelParts& parts)
       facts_(std::move(parts.facts)),
       websocket_(parts.websocket) {
   lease_.backend()->shared->tunnels.fetch_add(1, std::memory_order_relaxed);
+  lease_.backend()->cell().active.Add(1);  // its pool no longer counts the connection
   traffic_.connections.Add(1);
 }
 
 Tunnel::~Tunnel() {
   lease_.backend()->shared->tunnels.fetch_sub(1, std::memory_order_relaxed);
+  lease_.backend()->cell().active.Add(-1);
   traffic_.connections.Add(-1);
   worker_.engine().Close(up_.receive.fd);
   worker_.engine().Close(down_.receive.fd);

@@ -52,12 +52,14 @@ class Tunnel : public ListHook<> {
   // Ends both directions at once.
   void Cut(const char* reason);
 
-  // Tells both sides at `at` that this end goes away: close 1001 between two frames of a WebSocket, which is cut when
-  // both have answered, or kCloseMax after both were told. What is no WebSocket is cut then. An earlier appointment
-  // stays; one that is due while its backend no longer drains, nor the process, is dropped. `until`: when the drain
-  // ends that this is about.
-  void CloseAt(Instant at, Instant until);
-  // Of the latest appointment; kNever: none.
+  // Tells both sides at `at` that this end goes away: close 1001 between two frames of a WebSocket,
+  // which is cut when both have answered, or kCloseMax after both were told. What is no WebSocket
+  // is cut then. Of the two appointments the earlier one counts. That with the backend, whose drain
+  // ends at `until`, takes the place of an earlier such one, and is dropped where it is due while
+  // the backend no longer leaves.
+  void CloseWithBackend(Instant at, Instant until);
+  void CloseWithProcess(Instant at);
+  // Of the appointment with the backend; kNever: none.
   Instant leaves_by() const { return leaves_by_; }
   const upstream::BackendShared& backend() const { return *lease_.backend()->shared; }
 
@@ -114,6 +116,7 @@ class Tunnel : public ListHook<> {
 
   // -- tunnel_close.cc --
   size_t Follow(Direction& direction, std::string_view bytes);
+  void Appoint();
   void BeginClosing();
   void WantGoodbye(Direction& direction);
   void SayGoodbye(Direction& direction);
@@ -133,6 +136,8 @@ class Tunnel : public ListHook<> {
   Duration idle_;
   Instant touched_;
   Instant close_at_ = kNever;  // while closing: when it is cut
+  Instant backend_close_at_ = kNever;
+  Instant process_close_at_ = kNever;
   Instant leaves_by_ = kNever;
   metrics::TrafficCell& traffic_;
   TunnelLog* log_;

@@ -1,26 +1,41 @@
 // How a tunnel is closed by us: each side of a WebSocket gets a Close frame between two frames of
 // the other (RFC 6455 §5.5.1, §7.4.1), and a while to answer it.
+#include <algorithm>
+
+#include "proxy/leaving.h"
 #include "proxy/tunnel.h"
-#include "rondo/health/state.h"
 
 namespace rondo::proxy {
 
-void Tunnel::CloseAt(Instant at, Instant until) {
+void Tunnel::CloseWithBackend(Instant at, Instant until) {
+  backend_close_at_ = at;
   leaves_by_ = until;
-  if (closing_ || cut_ || at >= close_at_) return;
-  close_at_ = at;
-  if (!timer_.armed() || timer_.deadline() > close_at_) Arm();
+  Appoint();
+}
+
+void Tunnel::CloseWithProcess(Instant at) {
+  process_close_at_ = at;
+  Appoint();
+}
+
+void Tunnel::Appoint() {
+  if (closing_ || cut_) return;
+  close_at_ = std::min(backend_close_at_, process_close_at_);
+  // Where it is later now the timer fires in vain once.
+  if (close_at_ != kNever && (!timer_.armed() || timer_.deadline() > close_at_)) Arm();
 }
 
 void Tunnel::BeginClosing() {
-  const health::State state = backend().state.load(std::memory_order_acquire);
-  const bool drains = state == health::State::kDraining || state == health::State::kDrained;
-  close_at_ = kNever;
-  if (!drains && !worker_.draining()) {
-    leaves_by_ = kNever;
-    return;
+  const bool leaves = IsLeaving(backend());
+  if (!leaves) {
+    backend_close_at_ = leaves_by_ = kNever;
+    if (worker_.loop().Now() < process_close_at_) {
+      close_at_ = process_close_at_;
+      return;
+    }
   }
-  GiveReason(drains ? "drained" : "shutdown");
+  close_at_ = kNever;
+  GiveReason(leaves ? "drained" : "shutdown");
   if (!websocket_ || up_.cursor.broken() || down_.cursor.broken()) {
     Cut("");
     return;
@@ -89,12 +104,12 @@ void Tunnel::GoodbyeSaid(Direction& direction) {
   }
 }
 
-// Both sides are told: they have a while to answer. Both have answered, or are gone: done.
+// Both sides are told: they have a while to answer. Both have answered, or are gone: done. Who is
+// slow to take what comes before has until the end of the drain, which cuts what is left.
 void Tunnel::CutIfAnswered() {
-  if (cut_ || up_.goodbye < Goodbye::kReady || down_.goodbye < Goodbye::kReady) return;
+  if (cut_ || up_.goodbye != Goodbye::kSaid || down_.goodbye != Goodbye::kSaid) return;
   const auto over = [](const Direction& direction) {
-    return direction.goodbye == Goodbye::kSaid && !direction.piece && !direction.early &&
-           (direction.over || direction.cursor.closed());
+    return !direction.piece && !direction.early && (direction.over || direction.cursor.closed());
   };
   if (over(up_) && over(down_)) {
     Cut("");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/container/flat_hash_map.h"
+#include "proxy/leaving.h"
 
 namespace rondo::proxy {
 namespace {
@@ -20,11 +21,6 @@ bool KeepsAll(const BackendList& before, const BackendList& after) {
     ++at;
   }
   return true;
-}
-
-bool IsLeaving(const upstream::BackendShared& backend) {
-  const health::State state = backend.state.load(std::memory_order_acquire);
-  return state == health::State::kDraining || state == health::State::kDrained;
 }
 
 }  // namespace

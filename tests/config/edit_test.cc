@@ -33,6 +33,36 @@ TEST(BackendJson, TakesTheKeysOfTheFile) {
                                     .explicit_id = true}));
 }
 
+TEST(BackendsJson, TakesWhatWasShownAndRefusesPartsOfIt) {
+  constexpr std::string_view kShown[] = {"state", "removing"};
+  const Parsed<std::vector<Backend>> parsed = ParseBackendsJson(
+      R"({"backends": [{"address": "10.0.0.1:80", "weight": 2, "state": "up", "removing": false},
+                       {"address": "10.0.0.2:80", "state": "draining", "removing": true},
+                       "10.0.0.3:80"]})",
+      kShown);
+  EXPECT_THAT(Lines(parsed), IsEmpty());
+  ASSERT_TRUE(parsed.value.has_value());
+  ASSERT_EQ(parsed.value->size(), 2u);
+  EXPECT_EQ((*parsed.value)[0].weight, 2u);
+  EXPECT_EQ((*parsed.value)[1].address.ToString(), "10.0.0.3:80");
+  EXPECT_THAT(Lines(ParseBackendsJson(
+                  R"({"backends": [{"address": "10.0.0.1:80", "state": "up"}]})", kShown)),
+              ElementsAre(StartsWith("backends[0].state: unknown key `state`")));
+  EXPECT_THAT(Lines(ParseBackendsJson(R"({"backends": [{"address": "10.0.0.1:80", "state": "up",
+                                          "state": "down", "removing": false}]})",
+                                      kShown)),
+              ElementsAre("backends[0].state: `state` is written twice"));
+}
+
+TEST(BackendsJson, WhatIsNestedDeeplyOrHasVeryManyKeysCostsLittle) {
+  constexpr std::string_view kShown[] = {"state", "history"};
+  const std::string deep = R"({"history": )" + std::string(500'000, '[');
+  EXPECT_FALSE(ParseBackendsJson(deep + std::string(500'000, ']') + "}", kShown).value.has_value());
+  std::string wide = R"({"backends": [{"address": "10.0.0.1:80", "state": 1, "history": 2)";
+  for (int i = 0; i < 100'000; ++i) wide += ",\"k" + std::to_string(i) + "\":1";
+  EXPECT_FALSE(ParseBackendsJson(wide + "}]}", kShown).value.has_value());
+}
+
 TEST(BackendJson, RefusesByNameWhatIsWrong) {
   const Cases cases = {
       {R"({"address": "10.0.0.1:80", "weight": "3"})",

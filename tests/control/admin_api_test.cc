@@ -361,7 +361,7 @@ TEST(AdminApi, TakesAConfigurationAsYaml) {
   AdminRequest request;
   request.method = "PUT";
   request.target = "/v1/config";
-  request.content_type = "application/yaml";
+  request.content_type = "Application/YAML; charset=utf-8";
   const std::string text = std::string(kAdminWorldConfig) + "x-note: hello\n";
   request.body = text;
   EXPECT_EQ(world.Send(request).status, 200);

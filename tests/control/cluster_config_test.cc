@@ -1,9 +1,8 @@
 // Whole configurations, sources of backends and health, as the cluster brings them together.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include "cluster_world.h"
+#include "cluster_case.h"
 
 namespace rondo::control {
 namespace {
@@ -14,43 +13,6 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-std::string File(std::string_view api, std::string_view more = "") {
-  return "listeners:\n  web: {listen: [127.0.0.1:8080], routes: [{upstream: api}]}\nupstreams:\n  "
-         "api: " +
-         std::string(api) + "\n" + std::string(more);
-}
-
-class ClusterConfigTest : public ::testing::Test {
- protected:
-  void Begin(const std::string& file) {
-    machine_.WriteFile(file);
-    process_.reset();
-    process_ = std::make_unique<ClusterProcess>(machine_);
-  }
-  void Restart() {
-    process_.reset();
-    machine_.disk.Restart(FakeDisk::Loss::kLosesUnsynced);
-    process_ = std::make_unique<ClusterProcess>(machine_);
-  }
-  Result ReloadWith(const std::string& file) {
-    machine_.WriteFile(file);
-    return cluster().Reload();
-  }
-  ClusterProcess& process() { return *process_; }
-  Cluster& cluster() { return **process_; }
-  static config::Backend At(std::string_view address, uint32_t weight = 1, std::string id = "") {
-    return ClusterProcess::At(address, weight, std::move(id));
-  }
-  static void Expect(const Result& result, int status, std::string_view code) {
-    EXPECT_EQ(result.status, status) << result.code << ": " << result.message;
-    EXPECT_EQ(result.code, code) << result.message;
-  }
-  std::vector<std::string> EventsNow() { return process().NewEvents(); }
-
-  Machine machine_;
-  std::unique_ptr<ClusterProcess> process_;
-};
 
 TEST_F(ClusterConfigTest, AReloadTakesOverWhatChangedAndKeepsWhatIsKept) {
   Begin(File("{backends: [10.0.0.1:80, 10.0.0.2:80]}", "  two: {backends: [10.1.0.1:80]}"));
@@ -277,105 +239,92 @@ TEST_F(ClusterConfigTest, ANameAtAnotherAddressIsAnotherBackend) {
   EXPECT_THAT(process().List(), ElementsAre("svc:80=1,up"));
 }
 
-// -- health --
-
-constexpr std::string_view kChecked =
-    "{health_check: {unhealthy_threshold: 2, healthy_threshold: 2}, passive_health: {max_fails: 3, "
-    "fail_timeout: 10s}, "
-    "backends: [10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80, 10.0.0.4:80]}";
-
-TEST_F(ClusterConfigTest, ANewBackendIsCheckedBeforeItIsUp) {
-  Begin(File(kChecked));
-  EXPECT_EQ(process().links.watched.size(), 4u);
-  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kChecking);
-  const auto& shared = *process().Find("10.0.0.1:80")->shared;
-  EXPECT_EQ(shared.state.load(), health::State::kChecking);
-  const uint64_t generation = cluster().FindUpstream("api")->shared->generation.load();
-  process().Check("10.0.0.1:80", true);
-  EXPECT_EQ(shared.state.load(), health::State::kUp);
-  EXPECT_GT(cluster().FindUpstream("api")->shared->generation.load(), generation);
-  EventsNow();
-  process().Check("10.0.0.1:80", false);
-  process().Check("10.0.0.1:80", false);
-  EXPECT_EQ(shared.state.load(), health::State::kDown);
-  EXPECT_THAT(EventsNow(), ElementsAre("health", "backend_state"));
-}
-
-TEST_F(ClusterConfigTest, WarmUpIsAskedForOnceTheCheckHasPassed) {
-  Begin(File("{health_check: {}, warm_up: {}, backends: [10.0.0.1:80]}"));
-  EXPECT_THAT(process().links.warming, IsEmpty());
-  process().Check("10.0.0.1:80", true);
-  const uint64_t serial = process().Find("10.0.0.1:80")->serial();
-  EXPECT_THAT(process().links.warming, ElementsAre(serial));
-  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kWarming);
-  cluster().OnWarmedUp(serial);
-  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kUp);
-}
-
-TEST_F(ClusterConfigTest, WorkersReportsEjectWithinBounds) {
-  Begin(File(kChecked));
-  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"})
-    process().Check(id, true);
-  const auto report = [&](const char* id, uint32_t bits, upstream::Outcome outcome) {
-    auto& shared = *process().Find(id)->shared;
-    shared.last_failure = outcome;
-    shared.reports.fetch_or(bits);
-    cluster().FindUpstream("api")->shared->CallControl();
-    cluster().Poll();
-  };
-  report("10.0.0.1:80", upstream::kSuspect, upstream::Outcome::kRefused);
-  EXPECT_THAT(process().links.checked_now, ElementsAre(process().Find("10.0.0.1:80")->serial()));
-  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kUp);
-  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"}) {
-    report(id, upstream::kEjectAnswers, upstream::Outcome::kBadAnswer);
-  }
-  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kEjected);
-  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.reason(),
-            "passive: 3 failures, last bad_response");
-  EXPECT_EQ(process().Find("10.0.0.2:80")->machine.state(), health::State::kEjected);
-  EXPECT_EQ(process().Find("10.0.0.3:80")->machine.state(), health::State::kUp);  // half is out
-  report("10.0.0.3:80", upstream::kEjectRefused, upstream::Outcome::kRefused);
-  EXPECT_EQ(process().Find("10.0.0.3:80")->machine.state(), health::State::kEjected);
-  report("10.0.0.4:80", upstream::kEjectRefused, upstream::Outcome::kRefused);
-  EXPECT_EQ(process().Find("10.0.0.4:80")->machine.state(), health::State::kUp);  // the last stays
-  process().Pass(seconds(10) + milliseconds(10));
-  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kUp);
-  EXPECT_EQ(process().Find("10.0.0.3:80")->machine.state(), health::State::kUp);
-}
-
-TEST_F(ClusterConfigTest, AReloadKeepsStatesAndAdaptsTheRules) {
-  Begin(File(kChecked));
-  process().Check("10.0.0.1:80", true);
-  for (int i = 0; i < 2; ++i) process().Check("10.0.0.2:80", false);
-  Expect(ReloadWith(File("{health_check: {interval: 1s}, backends: [10.0.0.1:80, 10.0.0.2:80]}")),
-         200, "ok");
-  process().Pass(milliseconds(5));
-  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.0.0.2:80=1,checking"));
-  EXPECT_EQ(process().links.watched.size(), 2u);
-  Expect(ReloadWith(File("{backends: [10.0.0.1:80, 10.0.0.2:80]}")), 200, "ok");
-  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up", "10.0.0.2:80=1,up"));
-  EXPECT_THAT(process().links.watched, IsEmpty());
-}
-
-TEST_F(ClusterConfigTest, WhatIsHeldIsNotChecked) {
-  Begin(File(kChecked));
-  process().Check("10.0.0.1:80", true);
-  const uint64_t serial = process().Find("10.0.0.1:80")->serial();
+TEST_F(ClusterConfigTest, APutUpstreamKeepsHoldsOnWhatItsSourcesFound) {
+  Begin(File(kDnsApi));
+  cluster().OnAddresses("api", 0, {At("10.9.0.1:80"), At("10.9.0.2:80")});
+  process().links.answers["svc"] = {At("10.9.0.1:80"), At("10.9.0.2:80")};
   BackendPatch patch;
   patch.state = config::WantedState::kMaintenance;
-  cluster().PatchBackend("api", "10.0.0.1:80", patch);
-  EXPECT_TRUE(process().links.paused.contains(serial));
-  patch.state = config::WantedState::kUp;
-  cluster().PatchBackend("api", "10.0.0.1:80", patch);
-  EXPECT_FALSE(process().links.paused.contains(serial));
-  EXPECT_EQ(process().Find("10.0.0.1:80")->machine.state(), health::State::kChecking);
+  Expect(cluster().PatchBackend("api", "10.9.0.1:80", patch), 200, "ok");
+  config::Upstream next = cluster().base().upstreams[0];
+  next.drain_timeout = seconds(9);
+  Expect(cluster().PutUpstream(next), 200, "ok");
+  EXPECT_EQ(process().Find("10.9.0.1:80")->machine.state(), health::State::kMaintenance);
+  EXPECT_EQ(process().Find("10.9.0.2:80")->machine.state(), health::State::kUp);
 }
 
-TEST_F(ClusterConfigTest, NothingWakesUpWhereNothingHappens) {
-  Begin(File(kChecked));
-  for (const char* id : {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"})
-    process().Check(id, true);
-  EXPECT_EQ(cluster().NextPoll(), kNever);
+TEST_F(ClusterConfigTest, AnAddressIsOneBackendWhateverItIsCalled) {
+  Begin(
+      File("{backends: [{address: 10.0.0.1:80, id: first}, {dns: one, port: 80}, "
+           "{dns: two, port: 80}]}"));
+  cluster().AddBackend("api", At("10.9.0.2:80", 1, "mine"));
+  cluster().OnAddresses("api", 0, {At("10.0.0.1:80"), At("10.9.0.1:80"), At("10.9.0.2:80")});
+  cluster().OnAddresses("api", 1, {At("10.9.0.1:80", 1, "other")});
+  EXPECT_THAT(process().List(), ElementsAre("first=1,up", "10.9.0.1:80=1,up", "mine=1,up"));
+  // Where the file has it by another name, it says so.
+  const Result result = ReloadWith(File("{backends: [{address: 10.9.0.2:80, id: theirs}]}"));
+  Expect(result, 409, "conflict");
+  EXPECT_THAT(result.message, HasSubstr("its address 10.9.0.2:80 is that of theirs in the file"));
+}
+
+TEST_F(ClusterConfigTest, AReloadHonoursTheRevisionThatWasSeen) {
+  Begin(File("{backends: [10.0.0.1:80]}"));
+  Expect(cluster().Reload(7), 412, "precondition_failed");
+  EXPECT_EQ(cluster().reloads_failed(), 0u);
+  Expect(cluster().Reload(1), 200, "ok");
+}
+
+TEST_F(ClusterConfigTest, EachStartHasARevisionOfItsOwn) {
+  Begin(File("{backends: [10.0.0.1:80]}"));
+  cluster().AddBackend("api", At("10.0.0.2:80"));
+  Restart();
+  const uint64_t first = cluster().revision();
+  Restart();
+  EXPECT_GT(cluster().revision(), first);
+}
+
+TEST_F(ClusterConfigTest, APutConfigurationThatWasGivenUpDoesNotRiseAgain) {
+  const std::string file = File("{backends: [10.0.0.1:80]}");
+  Begin(file);
+  Expect(cluster().PutConfig(File("{backends: [10.0.0.7:80]}")), 200, "ok");
+  machine_.WriteFile(File("{backends: [10.0.0.2:80]}"));
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.2:80=1,up"));
+  machine_.WriteFile(file);
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up"));
+}
+
+TEST_F(ClusterConfigTest, APutConfigurationThatCannotBeReadIsKeptBesideTheStateFile) {
+  Begin(File("{backends: [10.0.0.1:80]}"));
+  Expect(cluster().PutConfig(File("{backends: [10.0.0.7:80]}")), 200, "ok");
+  absl::StatusOr<SavedState> state = DecodeState(*machine_.disk.Read("/state.json"));
+  ASSERT_TRUE(state.ok());
+  state->base_text = "listeners: [of, another, version]";
+  machine_.disk.Put("/state.json", EncodeState(*state));
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up"));
+  const absl::StatusOr<std::string> kept = machine_.disk.Read("/state.json.bad-1");
+  ASSERT_TRUE(kept.ok());
+  EXPECT_EQ(*kept, "listeners: [of, another, version]");
+}
+
+TEST_F(ClusterConfigTest, APutConfigurationDoesNotOutliveATokenFromTheEnvironment) {
+  const std::string file = "admin: {listen: 127.0.0.1:9900, token: \"${RONDO_TEST_TOKEN}\"}\n" +
+                           File("{backends: [10.0.0.1:80]}");
+  setenv("RONDO_TEST_TOKEN", "a-token-that-is-long-enough", 1);
+  Begin(file);
+  Expect(cluster().PutConfig("admin: {listen: 127.0.0.1:9900, token: "
+                             "a-token-that-is-long-enough}\n" +
+                             File("{backends: [10.0.0.7:80]}")),
+         200, "ok");
+  Restart();
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.7:80=1,up"));
+  setenv("RONDO_TEST_TOKEN", "another-one-that-is-long-too", 1);
+  Restart();
+  EXPECT_EQ(cluster().base().admin->token, "another-one-that-is-long-too");
+  EXPECT_THAT(process().List(), ElementsAre("10.0.0.1:80=1,up"));
+  unsetenv("RONDO_TEST_TOKEN");
 }
 
 }  // namespace

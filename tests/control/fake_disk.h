@@ -33,6 +33,9 @@ class FakeDisk : public FileSystem {
     seen_.erase(from);
     return absl::OkStatus();
   }
+  absl::Status OpenDirectoryOf(const std::string&) override {
+    return no_descriptors ? absl::UnavailableError("too many open files") : absl::OkStatus();
+  }
   absl::Status SyncDirectoryOf(const std::string&) override {
     if (!Step()) return Dead();
     on_disk_ = seen_;
@@ -40,6 +43,7 @@ class FakeDisk : public FileSystem {
   }
   bool Exists(const std::string& path) override { return seen_.contains(path); }
 
+  bool no_descriptors = false;
   // From now on only so many steps are taken.
   void DieAfter(int steps) { steps_left_ = steps; }
   bool dead() const { return steps_left_ == 0; }

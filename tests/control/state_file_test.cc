@@ -173,5 +173,19 @@ TEST(StateFile, WorksOnARealDisk) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(StateStore, WantOfADescriptorFailsASaveBeforeAnythingIsWritten) {
+  FakeDisk disk;
+  StateStore store(disk, "/state");
+  SavedState state;
+  state.revision = 1;
+  ASSERT_TRUE(store.Save(state).ok());
+  const std::string before = *disk.Read("/state");
+  disk.no_descriptors = true;
+  state.revision = 2;
+  EXPECT_FALSE(store.Save(state).ok());
+  EXPECT_EQ(*disk.Read("/state"), before);
+  EXPECT_FALSE(disk.Exists("/state.new"));
+}
+
 }  // namespace
 }  // namespace rondo::control

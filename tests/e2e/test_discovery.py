@@ -1,6 +1,8 @@
 """Backends from names, services and files: they come and go as their source says, and no request notices."""
+import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,8 +16,8 @@ from harness import EndToEnd, connect, eventually, ok
 class DnsServer:
     """dns_server.py with a zone that the test changes."""
 
-    def __init__(self, folder, zone):
-        self.path = Path(folder) / "zone"
+    def __init__(self, folder, zone, name="zone"):
+        self.path = Path(folder) / name
         self.set(zone)
         self.process = subprocess.Popen(
             [sys.executable, "-B", Path(__file__).parent / "dns_server.py", self.path], stdout=subprocess.PIPE, text=True)
@@ -150,6 +152,33 @@ class Discovery(EndToEnd):
         path.write_text(f"- {b.address}\n")
         self.wait_answers(rondo, {"b"})
         self.assertEqual(load.stop(), [])
+
+    def test_a_configuration_that_was_put_keeps_its_name_servers_over_a_restart(self):
+        a, b = self.named_backend("a"), self.named_backend("b")
+        servers = []
+        for name, backend in (("old", a), ("new", b)):
+            zone = {"_http._tcp.api.test": {"SRV": [[0, 1, backend.port, "host.test"]]}, "host.test": {"A": ["127.0.0.1"]}}
+            servers.append(DnsServer(self.folder, zone, name))
+            self.addCleanup(servers[-1].stop)
+
+        def start():
+            return self.rondo(f"resolver: {{servers: [\"{servers[0].address}\"], max_ttl: 1s}}\n"
+                              "listeners: {web: {listen: [\"127.0.0.1:0\"], routes: [{upstream: api}]}}\n"
+                              "upstreams: {api: {backends: [{srv: _http._tcp.api.test}]}}\n",
+                              process=f"state_file: {self.folder}/state.json")
+
+        rondo = start()
+        self.wait_answers(rondo, {"a"})
+        admin = http.client.HTTPConnection(rondo.admin(), timeout=harness.DEADLINE)
+        admin.request("PUT", "/v1/config", rondo.config.read_text().replace(servers[0].address, servers[1].address),
+                      {"Content-Type": "application/yaml"})
+        response = admin.getresponse()
+        self.assertEqual(response.status, 200, response.read())
+        admin.close()
+        self.wait_answers(rondo, {"b"})
+        rondo.signal(signal.SIGTERM)
+        rondo.wait()
+        self.wait_answers(start(), {"b"})
 
     def test_the_hosts_file_is_believed(self):
         a = self.named_backend("a")

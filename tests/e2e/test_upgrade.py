@@ -1,8 +1,11 @@
 """Upgrades: WebSocket through a route that names it, and nothing through one that does not."""
+import http.client
+import json
 import os
+import re
 
 import harness
-from harness import EndToEnd, ok, one_route
+from harness import EndToEnd, eventually, ok, one_route
 
 HANDSHAKE = ("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
@@ -115,6 +118,49 @@ class WebSocket(EndToEnd):
     def test_an_idle_tunnel_ends_after_its_timeout(self):
         client = self.open(one_route(self.echo().address, route=ROUTE, upstream="timeouts: {tunnel: 300ms}"))
         self.assertTrue(client.ended())
+
+    def admin(self, rondo, method, target, body=None):
+        connection = http.client.HTTPConnection(rondo.admin(), timeout=harness.DEADLINE)
+        connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        self.assertLess(response.status, 300, text)
+        return text
+
+    def upstream(self, rondo):
+        return next(iter(json.loads(self.admin(rondo, "GET", "/v1/upstreams"))["upstreams"]))["name"]
+
+    def test_a_tunnel_counts_as_a_connection_in_use(self):
+        rondo = self.rondo(one_route(self.echo().address, route=ROUTE))
+        client = self.open(rondo)
+
+        def active():
+            return int(re.search(r"^rondo_pool_active\{.*\} (\d+)$", self.admin(rondo, "GET", "/metrics"), re.M)[1])
+        self.assertEqual(active(), 1)
+        client.close()
+        eventually(lambda: active() == 0, "the tunnel's end in the metrics")
+
+    def test_a_backend_that_is_removed_out_of_maintenance_tells_its_websockets(self):
+        echo = self.echo()
+        rondo = self.rondo(one_route(echo.address, route=ROUTE))
+        client = self.open(rondo)
+        backend = f"/v1/upstreams/{self.upstream(rondo)}/backends/{echo.address}"
+        self.admin(rondo, "PATCH", backend, '{"state": "maintenance"}')
+        client.send(frame(1, b"still here"))
+        self.assertEqual(self.read_frame(client), (1, b"still here"))
+        self.admin(rondo, "DELETE", f"{backend}?drain=4s")
+        self.assertEqual(self.read_frame(client), (8, b"\x03\xe9"))
+
+    def test_a_drain_that_is_given_more_time_tells_its_websockets_later(self):
+        echo = self.echo()
+        rondo = self.rondo(one_route(echo.address, route=ROUTE))
+        client = self.open(rondo)
+        backend = f"/v1/upstreams/{self.upstream(rondo)}/backends/{echo.address}"
+        self.admin(rondo, "DELETE", f"{backend}?drain=3s")
+        self.admin(rondo, "DELETE", f"{backend}?drain=12s")
+        self.assertTrue(client.quiet(5))
+        self.assertEqual(self.read_frame(client), (8, b"\x03\xe9"))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ class Model {
 
   void Check(bool passed, Instant now) {
     checks_.push_back({passed, now});
-    const bool counts =
-        state_ == State::kUp || state_ == State::kWarming || state_ == State::kEjected;
+    const bool counts = state_ == State::kUp || state_ == State::kWarming ||
+                        state_ == State::kEjected || (state_ == State::kChecking && was_ejected_);
     if (counts && InARow(false) >= settings_.unhealthy_threshold) return Go(State::kDown, now);
     if (state_ == State::kChecking && passed) return Serve(now);
     if (state_ == State::kDown && InARow(true) >= settings_.healthy_threshold) return Serve(now);
@@ -87,6 +87,7 @@ class Model {
     Instant at;
   };
   void Go(State state, Instant now) {
+    was_ejected_ = state_ == State::kEjected;
     state_ = state;
     since_ = now;
     first_counted_ = checks_.size();
@@ -104,6 +105,7 @@ class Model {
   Settings settings_;
   State state_ = State::kChecking;
   Instant since_{};
+  bool was_ejected_ = false;
   bool ramps_ = true;
   std::vector<Seen> checks_;
   size_t first_counted_ = 0;  // checks before belong to another state

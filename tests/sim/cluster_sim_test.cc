@@ -243,5 +243,121 @@ TEST(ClusterCases, FiveReplicasBecomeOneAndNoRequestFails) {
   }
 }
 
+// One upstream of that name, with what is said about its backends.
+std::string SmallFile(std::string_view upstream, bool checked, std::string_view backends) {
+  return "listeners:\n  web: {listen: [\"10.0.0.1:80\"], routes: [{upstream: " +
+         std::string(upstream) + "}]}\nupstreams:\n  " + std::string(upstream) +
+         ":\n    drain_timeout: 10s\n" +
+         // Almost nobody may wait: who would have to is seen at once.
+         (checked ? "    queue: {size: 1}\n"
+                    "    health_check: {path: /health, interval: 1s, timeout: 500ms}\n"
+                  : "") +
+         "    backends: [" + std::string(backends) + "]\n";
+}
+
+void AddBackends(ClusterWorld& world, uint64_t count) {
+  for (uint64_t i = 0; i < count; ++i) {
+    world.AddBackend(i, [](const BackendRequest& request) {
+      return AnswerAfter(request.id.empty() ? milliseconds(200) : milliseconds(3));
+    });
+  }
+}
+
+class ReplaceSim : public ::testing::TestWithParam<int> {};
+
+TEST_P(ReplaceSim, AllBackendsAtOnceGiveWayToOthersAndNoRequestFails) {
+  const auto seed = static_cast<uint64_t>(GetParam());
+  const bool checked = seed % 2 == 0;
+  ClusterWorld world(seed, SmallFile("api", checked, "10.0.1.0:80, 10.0.1.1:80"), 2);
+  AddBackends(world, 4);
+  world.world().RunFor(seconds(1));
+  for (int i = 0; i < 8; ++i) world.AddClient("c" + std::to_string(i), 400);
+  for (uint64_t round = 1; round <= 6; ++round) {
+    world.world().RunFor(milliseconds(checked ? 600 : 100));
+    const uint64_t first = round % 2 == 0 ? 0 : 2;
+    const auto put = world.cluster().PutBackends(
+        "api", {ClusterWorld::BackendAt(first), ClusterWorld::BackendAt(first + 1)});
+    EXPECT_EQ(put.status, 200) << put.message;
+  }
+  world.world().RunUntil([&] { return world.clients_done(); }, std::chrono::minutes(1));
+  EXPECT_THAT(world.Failures(), IsEmpty());
+  EXPECT_GT(world.Served(2), 50u);
+  EXPECT_THAT(world.Finish(), IsEmpty());
+}
+
+TEST_P(ReplaceSim, ANameThatMovesTakesNoRequestWithIt) {
+  const auto seed = static_cast<uint64_t>(GetParam());
+  const bool checked = seed % 2 == 0;
+  ClusterWorld world(seed, SmallFile("api", checked, "{dns: svc, port: 80}"), 2);
+  AddBackends(world, 2);
+  // These are there before the first answer is.
+  for (int i = 0; i < (checked ? 1 : 8); ++i) world.AddClient("c" + std::to_string(i), 400);
+  world.world().RunFor(milliseconds(200));
+  for (uint64_t round = 0; round < 6; ++round) {
+    world.cluster().OnAddresses("api", 0, {ClusterWorld::BackendAt(round % 2)});
+    world.world().RunFor(milliseconds(checked ? 600 : 100));
+  }
+  world.world().RunUntil([&] { return world.clients_done(); }, std::chrono::minutes(1));
+  EXPECT_THAT(world.Failures(), IsEmpty());
+  EXPECT_THAT(world.Finish(), IsEmpty());
+}
+
+TEST_P(ReplaceSim, AReloadThatRenamesTheUpstreamLosesNothing) {
+  const auto seed = static_cast<uint64_t>(GetParam());
+  const char* const names[] = {"api", "better"};
+  // With a bound, so that some wait in the queue of the upstream that goes.
+  const std::string backend = seed % 2 == 0 ? "{address: 10.0.1.0:80, max_connections: 3}"
+                                            : "10.0.1.0:80";
+  ClusterWorld world(seed, SmallFile("api", false, backend), 2);
+  AddBackends(world, 1);
+  world.world().RunFor(milliseconds(100));
+  for (int i = 0; i < 8; ++i) world.AddClient("c" + std::to_string(i), 300);
+  for (uint64_t round = 1; round <= 6; ++round) {
+    world.world().RunFor(milliseconds(100));
+    world.WriteFile(SmallFile(names[round % 2], false, backend));
+    const auto reloaded = world.cluster().Reload();
+    EXPECT_EQ(reloaded.status, 200) << reloaded.message;
+  }
+  world.world().RunUntil([&] { return world.clients_done(); }, std::chrono::minutes(1));
+  EXPECT_THAT(world.Failures(), IsEmpty());
+  EXPECT_THAT(world.Finish(), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ReplaceSim, ::testing::Range(1, 31));
+
+TEST(ReplaceCases, ALongRequestKeepsOnlyTheSnapshotThatItBeganWith) {
+  ClusterWorld world(4, SmallFile("api", false, "10.0.1.0:80"), 2);
+  Duration delay = seconds(20);
+  world.AddBackend(0, [&](const BackendRequest&) { return AnswerAfter(delay); });
+  world.AddClient("long", 1);
+  world.world().RunFor(milliseconds(500));
+  delay = milliseconds(1);
+  for (uint32_t i = 0; i < 50; ++i) {
+    config::BackendPatch patch;
+    patch.weight = 2 + i;
+    ASSERT_EQ(world.cluster().PatchBackend("api", "10.0.1.0:80", patch).status, 200);
+    world.world().RunFor(milliseconds(20));
+  }
+  EXPECT_LE(world.publisher().Collect(), 2u);
+  world.world().RunUntil([&] { return world.clients_done(); }, std::chrono::minutes(1));
+  EXPECT_THAT(world.Failures(), IsEmpty());
+  EXPECT_EQ(world.publisher().Collect(), 0u);
+  EXPECT_THAT(world.Finish(), IsEmpty());
+}
+
+TEST(ReplaceCases, WhoLeavesAndFailsDoesNotServeOnUntilItsSuccessorIsChecked) {
+  ClusterWorld world(3, SmallFile("api", true, "10.0.1.0:80"), 2);
+  AddBackends(world, 2);
+  world.world().RunFor(seconds(1));
+  world.backends().at(0)->StopListening();
+  world.backends().at(0)->CloseAll();
+  ASSERT_EQ(world.cluster().PutBackends("api", {ClusterWorld::BackendAt(1)}).status, 200);
+  SimHttpClient& client = world.AddClient("c", 20);
+  world.world().RunUntil([&] { return client.done(); }, seconds(5));
+  EXPECT_THAT(world.Failures(), IsEmpty());
+  EXPECT_EQ(world.Served(1), 20u);
+  EXPECT_THAT(world.Finish(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace rondo::sim

@@ -16,7 +16,7 @@ struct FaultPlan {
   double slow_completion = 0;  // a result is collected milliseconds late, after later ones
   double late_cancel = 0;      // a cancel takes effect late, so that the result often wins
   double accept_ends = 0;      // a multishot accept ends with a descriptor
-  double accept_fails = 0;     // a multishot accept ends with EMFILE, ENFILE or ECONNABORTED
+  double accept_fails = 0;  // a multishot accept ends with EMFILE, ENFILE, ENOSPC or ECONNABORTED
   double open_fails = 0;       // OpenStream answers EMFILE
   double starvation = 0;       // a provided-buffer receive finds no buffer for a while
   double short_tick = 0;       // Run delivers only some of what is ready

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "rondo/balance/stable_hash.h"
+#include "rondo/metrics/backend_cell.h"
 #include "sim/proxy_case.h"
 
 namespace rondo::sim {
@@ -103,6 +104,61 @@ TEST_F(ProxyDrain, TheWebSocketsOfABackendAreToldOneAfterTheOther) {
   for (size_t i = 1; i < told.size(); ++i) {
     EXPECT_NEAR(std::chrono::duration<double>(told[i] - told[i - 1]).count(), 1.0, 0.02);
   }
+  Finish();
+}
+
+TEST_F(ProxyDrain, ABackendThatIsRemovedOutOfMaintenanceTellsItsWebSocketsToo) {
+  BuildSockets(1);
+  SocketEnd& client = Connect();
+  // As long as it is only held they stay.
+  world_->control().SetState("a", kFirst, health::State::kMaintenance);
+  Pass(seconds(60));
+  EXPECT_EQ(client.close(), nullptr);
+  const Instant began = now();
+  world_->control().SetState("a", kFirst, health::State::kMaintenance, began + seconds(20));
+  Pass(seconds(19));
+  ExpectWentAway(client, began + seconds(10), began + seconds(18));
+  EXPECT_TRUE(LogSays("\"reason\":\"drained\""));
+  Finish();
+}
+
+TEST_F(ProxyDrain, ADrainThatIsGivenMoreTimeTellsItsWebSocketsLater) {
+  BuildSockets(1);
+  SocketEnd& client = Connect();
+  const Instant began = now();
+  world_->control().SetState("a", kFirst, health::State::kDraining, began + seconds(10));
+  Pass(seconds(1));
+  world_->control().SetState("a", kFirst, health::State::kDraining, began + seconds(61));
+  Pass(seconds(60));
+  ExpectWentAway(client, began + seconds(31), began + seconds(59));
+  Finish();
+}
+
+TEST_F(ProxyDrain, ASlowReaderGetsTheFrameThatItIsReadingWhole) {
+  BuildSockets(1);
+  SocketEnd& client = Connect();
+  const Instant began = now();
+  Drain(kFirst, seconds(200));
+  Pass(seconds(95));
+  world_->world().network().Slow(*SocketAddress::Parse(kFirst), 2000);
+  client.Say(0x82, std::string(150'000, 'x'));
+  Pass(seconds(105));
+  const SocketEnd& backend = backends_[0]->end(0);
+  ASSERT_EQ(backend.frames().size(), 2u);
+  EXPECT_EQ(backend.frames()[0].payload, std::string(150'000, 'x'));
+  ExpectWentAway(backend, began + seconds(100), began + seconds(199));
+  Finish();
+}
+
+TEST_F(ProxyDrain, AConnectionThatHasBecomeATunnelIsStillInUse) {
+  BuildSockets(1);
+  SocketEnd& client = Connect();
+  const metrics::BackendCell* cell = world_->control().backend("a", kFirst).cell(0);
+  ASSERT_NE(cell, nullptr);
+  EXPECT_EQ(cell->active.value(), 1);
+  client.Close();
+  Pass(seconds(1));
+  EXPECT_EQ(cell->active.value(), 0);
   Finish();
 }
 
@@ -367,98 +423,6 @@ TEST_F(ProxyDrain, StickyRequestsGoOnUntilTheDrainIsOver) {
   EXPECT_EQ(others.backends, std::vector<std::string>{kSecond});
   ExpectAnswer(too_late, 200);
   EXPECT_EQ(too_late.backends, std::vector<std::string>{kSecond});
-}
-
-// -- what is reported of a backend --
-
-class ProxyReports : public ProxyCase {
- protected:
-  // Whether the only backend has failures after the one request.
-  bool Failed() {
-    world_->AddClient({&world_->scene().requests.front()});
-    (void)world_->world().RunFor(seconds(30));
-    // The run of failures, or that it has come to max_fails or was a refusal.
-    const upstream::BackendShared& backend = world_->control().backend("a", kFirst);
-    const bool failed = backend.failure_run.load() != 0 || backend.reports.load() != 0;
-    Finish();
-    return failed;
-  }
-};
-
-TEST_F(ProxyReports, WhatABackendDidWrongCountsAndWhatClientsDidDoesNot) {
-  struct Case {
-    const char* what;
-    std::function<void(RequestPlan&)> plan;
-    bool failed;
-  };
-  const auto kind = [](AnswerKind answer) {
-    return [answer](RequestPlan& request) { request.answers[0].kind = answer; };
-  };
-  const Case cases[] = {
-      {"an answer", [](RequestPlan&) {}, false},
-      {"a reset", kind(AnswerKind::kResetAtOnce), true},
-      {"a close", kind(AnswerKind::kCloseAtOnce), true},
-      {"no answer", kind(AnswerKind::kNever), true},
-      {"what is not HTTP", kind(AnswerKind::kGarbage), true},
-      {"an unasked 101", kind(AnswerKind::kUnasked101), true},
-      {"a status of its own", [](RequestPlan& request) { request.answers[0].status = 500; }, false},
-      {"a client that goes",
-       [](RequestPlan& request) {
-         request.answers[0].kind = AnswerKind::kNever;
-         request.method = "POST";
-         request.body = Length(1000);
-         request.fault = ClientFault::kResetInside;
-         request.cut = 500;
-       },
-       false},
-      {"a client that is slow",
-       [](RequestPlan& request) {
-         request.method = "POST";
-         request.body = Length(1000);
-         request.fault = ClientFault::kStallInside;
-         request.cut = 500;
-       },
-       false},
-  };
-  tune_ = [](config::Config& config) { config.upstreams[0].retries.attempts = 0; };
-  for (const Case& each : cases) {
-    SCOPED_TRACE(each.what);
-    Build(1);
-    each.plan(Request());
-    EXPECT_EQ(Failed(), each.failed);
-  }
-}
-
-TEST_F(ProxyReports, AStatusThatRetriesNameCounts) {
-  tune_ = [](config::Config& config) { config.upstreams[0].retries.on.status_503 = true; };
-  Build(1);
-  Request().answers[0].status = 503;
-  EXPECT_TRUE(Failed());
-}
-
-TEST_F(ProxyReports, ARefusedConnectionCountsAndOneThatIsNotAnsweredToo) {
-  for (const bool refuse : {true, false}) {
-    Build(1);
-    SimNetwork& network = world_->world().network();
-    const SocketAddress address = *SocketAddress::Parse(kFirst);
-    refuse ? network.Refuse(address) : network.BlackHole(address);
-    Request();
-    EXPECT_TRUE(Failed());
-  }
-}
-
-TEST_F(ProxyReports, APooledConnectionThatWasClosedMeanwhileIsNobodysFailure) {
-  Build(1);
-  RequestPlan& first = Request();
-  RequestPlan& second = Request();
-  second.method = "POST";
-  second.think = milliseconds(500);
-  second.answers[0].kind = AnswerKind::kCloseAtOnce;
-  world_->AddClient({&first, &second});
-  (void)world_->world().RunFor(seconds(3));
-  EXPECT_EQ(world_->control().backend("a", kFirst).failure_run.load(), 0u);
-  Finish();
-  ExpectAnswer(first, 200);
 }
 
 }  // namespace

@@ -300,6 +300,23 @@ TEST_F(ProxyCase, ARefusedConnectionIsTriedAtEachBackend) {
   for (const RequestPlan& request : world_->scene().requests) ExpectAnswer(request, 200);
 }
 
+TEST_F(ProxyCase, WhereOurPortsToABackendAreUsedUpAnotherOneIsTried) {
+  Build(2);
+  world_->world().network().Refuse(config_.upstreams[0].backends[0].address, EADDRNOTAVAIL);
+  for (int i = 0; i < 8; ++i) {
+    RequestPlan& request = Request();
+    request.method = "POST";
+    request.body = Length(5000);
+    world_->AddClient({&request});
+  }
+  (void)world_->world().RunFor(std::chrono::seconds(3));
+  // It is no fault of the backend's.
+  EXPECT_EQ(world_->control().backend("a", "10.0.1.1:80").failure_run.load(), 0u);
+  EXPECT_EQ(world_->control().backend("a", "10.0.1.1:80").reports.load(), 0u);
+  Finish();
+  for (const RequestPlan& request : world_->scene().requests) ExpectAnswer(request, 200);
+}
+
 TEST_F(ProxyCase, AConnectionThatItsBackendClosedWhileIdleIsNotUsedAgain) {
   Build(1, {.idle_close = milliseconds(300)});
   RequestPlan& first = Request();

@@ -84,8 +84,8 @@ void SimEngine::TryAccept(uint64_t id, Flight& flight, SimListener* listener) {
   if (listener->pending.empty()) return;
   Rng& rng = world_.rng();
   if (rng.Chance(faults_->accept_fails)) {
-    constexpr int kErrors[] = {EMFILE, ENFILE, ECONNABORTED};
-    const int error = kErrors[rng.Below(3)];
+    constexpr int kErrors[] = {EMFILE, ENFILE, ECONNABORTED, ENOSPC};
+    const int error = kErrors[rng.Below(4)];
     if (error == ECONNABORTED) {
       listener->pending.front()->ResetOnClose();
       listener->pending.front()->Close();

@@ -99,9 +99,8 @@ void SimNetwork::Connect(const std::shared_ptr<SimStream>& stream, const SocketA
 void SimNetwork::Try(const std::shared_ptr<Attempt>& attempt) {
   SimStream& stream = *attempt->stream;
   if (stream.closed_ || stream.state_ != SimStream::State::kConnecting) return;
-  if (attempt->control->refuse || rng_.Chance(stream.faults_->refuse_connect)) {
-    return stream.Fail(ECONNREFUSED);
-  }
+  if (attempt->control->refusal != 0) return stream.Fail(attempt->control->refusal);
+  if (rng_.Chance(stream.faults_->refuse_connect)) return stream.Fail(ECONNREFUSED);
   if (attempt->lost || attempt->control->silent) return TryLater(attempt);
   const std::shared_ptr<SimListener> listener = Find(stream.remote_);
   const bool is_unix = stream.remote_.kind == SocketAddress::Kind::kUnix;

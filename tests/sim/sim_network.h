@@ -3,6 +3,7 @@
 // test may do to an address while traffic is running.
 #pragma once
 
+#include <cerrno>
 #include <deque>
 #include <map>
 #include <memory>
@@ -31,8 +32,10 @@ class SimNetwork {
   ~SimNetwork();
 
   // -- what a test does to an address; applies to connections there are and to later ones --
-  // Connects get ECONNREFUSED. Connections stay.
-  void Refuse(const SocketAddress& address) { Control(address)->refuse = true; }
+  // Connects get this error. Connections stay.
+  void Refuse(const SocketAddress& address, int error = ECONNREFUSED) {
+    Control(address)->refusal = error;
+  }
   // Nothing gets through: connects are not answered, data gets stuck. Until Restore, like a pulled
   // cable.
   void BlackHole(const SocketAddress& address) { Control(address)->silent = true; }

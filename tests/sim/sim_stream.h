@@ -30,7 +30,7 @@ class Watcher {
 
 // What a test does to an address while connections to it exist or are made.
 struct AddressControl {
-  bool refuse = false;           // connects get ECONNREFUSED
+  int refusal = 0;               // connects get this error; 0: they are made
   bool silent = false;           // nothing gets through: connects unanswered, data stuck
   int64_t bytes_per_second = 0;  // in each direction; 0: no limit
 };

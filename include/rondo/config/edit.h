@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,8 +31,12 @@ struct Parsed {
 // upstream).
 Parsed<Backend> ParseBackendJson(std::string_view text);
 
-// The body of PUT .../backends: {"backends": [...]}, of addresses or of maps as above.
-Parsed<std::vector<Backend>> ParseBackendsJson(std::string_view text);
+// The body of PUT .../backends: {"backends": [...]}, of addresses or of maps as above. `shown`:
+// what a list that was read has in each of its maps beyond what can be written; where all of these
+// stand in one they are left out, and with "removing": true the whole map is, so that reading,
+// editing and writing a list is one round. Some of them alone are errors, as anything unknown.
+Parsed<std::vector<Backend>> ParseBackendsJson(std::string_view text,
+                                               std::span<const std::string_view> shown = {});
 
 // The body of PATCH .../backends/{b}: at least one of its keys.
 enum class WantedState : uint8_t { kUp, kDraining, kMaintenance };

@@ -5,9 +5,10 @@
 //   checking --one success--> warming --warmed up--> up      (straight to up where there is no
 //   warm-up) warming, up --unhealthy_threshold failures--> down --healthy_threshold successes-->
 //   warming or up up --passive failures--> ejected --fail_timeout--> warming or up, or checking
-//   where the latest check failed ejected --unhealthy_threshold failures--> down any --operator or
-//   removal--> draining --> drained;  any --operator--> maintenance draining, drained, maintenance,
-//   ejected --operator's up--> checking, or without a check warming or up
+//   where the latest check failed ejected, and checking after it --unhealthy_threshold failures-->
+//   down any --operator or removal--> draining --> drained;  any --operator--> maintenance
+//   draining, drained, maintenance, ejected --operator's up--> checking, or without a check warming
+//   or up
 //
 // Everything that changes the state returns whether it did, and then state(), reason(), since() and
 // actor() are those of the new one.
