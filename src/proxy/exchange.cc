@@ -281,7 +281,7 @@ void Exchange::ResetForNext() {
   // What is said of a head that never becomes whole must not follow the request before.
   minor_version_ = 1;
   keep_alive_ = is_head_ = asks_upgrade_ = false;
-  ForgetPace();
+  if (request_rate_.active() || response_rate_.active()) ForgetPace();
   reply_format_ = http::ReplyFormat::kJson;
   initial_body_ = {};
   received_bytes_ = 0;

@@ -57,7 +57,8 @@ Numbers OfWorkers(WorkerSpan workers) {
       });
       entry.cell.rejected.ForEach([&](std::string_view reason, uint64_t count) {
         // There is no line for a connection that was not let in.
-        if (reason != "connection_limit") numbers.reasons[where + std::string(reason)] += count;
+        if (reason == "connection_limit" || reason == "address_connection_limit") return;
+        numbers.reasons[where + std::string(reason)] += count;
       });
       numbers.bytes[where + "received"] += entry.cell.received_bytes.value();
       numbers.bytes[where + "sent"] += entry.cell.sent_bytes.value();
