@@ -29,8 +29,8 @@ struct Takeover {
 
   // From here on the handshake of `ssl`, a server's, is noted in this object, which outlives it.
   [[nodiscard]] bool Watch(SSL* ssl);
-  // Before each step of the handshake. OpenSSL spells secrets out digit by digit, which is up to
-  // a tenth of its work here: it is asked to only when those of application data are next.
+  // Before each step of the handshake. OpenSSL spells secrets out digit by digit, some percent of
+  // its work: it is asked to only when those of application data are next.
   void Expect(SSL* ssl) const;
   static void Forget(SSL* ssl);  // nothing more is noted
   // After the handshake; null where its cipher is none of ours, or memory is out.
