@@ -36,7 +36,7 @@ tls::ClientAuth AuthOf(config::ClientAuth auth) {
   return tls::ClientAuth::kOff;
 }
 
-std::string Text(const absl::Status& status) { return std::string(status.message()); }
+std::string Reason(const absl::Status& status) { return std::string(status.message()); }
 
 }  // namespace
 
@@ -94,7 +94,7 @@ const std::string* TlsFiles::Read(const Place& place, std::string_view kind,
   auto found = contents_.find(path);
   if (found == contents_.end()) found = contents_.emplace(path, read_(path)).first;
   if (found->second.ok()) return &*found->second;
-  Error(place, std::string(kind) + " " + path, Text(found->second.status()));
+  Error(place, std::string(kind) + " " + path, Reason(found->second.status()));
   return nullptr;
 }
 
@@ -106,7 +106,7 @@ std::shared_ptr<const tls::KeyPair> TlsFiles::Pair(const Place& place, const std
   auto pair = tls::KeyPair::Parse(*chain, *secret);
   const std::string what = "certificate " + cert + " with key " + key;
   if (!pair.ok()) {
-    Error(place, what, Text(pair.status()));
+    Error(place, what, Reason(pair.status()));
     return nullptr;
   }
   if ((*pair)->not_after() <= Now()) {
@@ -148,7 +148,7 @@ std::string TlsFiles::Staple(const Place& place, const std::string& path,
   const std::string& der = *contents_.at(path);
   const absl::StatusOr<int64_t> next_update = pair.CheckOcsp(der);
   if (!next_update.ok()) {
-    Error(place, "OCSP answer " + path, Text(next_update.status()));
+    Error(place, "OCSP answer " + path, Reason(next_update.status()));
     return "";
   }
   if (*next_update != 0 && *next_update <= Now()) {
@@ -166,7 +166,7 @@ bool TlsFiles::ClientAuthorities(const Place& place, const config::ListenerTls& 
   if (const std::string* text = Read(place, "client_ca", tls.client_ca)) {
     loaded.settings.client_ca = *text;
     if (const auto count = tls::CheckAuthorities(*text); !count.ok()) {
-      Error(place, "client_ca " + tls.client_ca, Text(count.status()));
+      Error(place, "client_ca " + tls.client_ca, Reason(count.status()));
       good = false;
     }
   } else {
@@ -177,7 +177,7 @@ bool TlsFiles::ClientAuthorities(const Place& place, const config::ListenerTls& 
   if (text == nullptr) return false;
   loaded.settings.crl = *text;
   if (const auto count = tls::CheckRevocationLists(*text); !count.ok()) {
-    Error(place, "crl " + tls.crl, Text(count.status()));
+    Error(place, "crl " + tls.crl, Reason(count.status()));
     return false;
   }
   return good;
@@ -190,7 +190,7 @@ bool TlsFiles::Tickets(const Place& place, const std::string& path) {
   TicketFile file;
   auto keys = tls::TicketKeys::ParseFile(*text, &file.count);
   if (!keys.ok()) {
-    Error(place, "ticket_keys " + path, Text(keys.status()));
+    Error(place, "ticket_keys " + path, Reason(keys.status()));
     return false;
   }
   file.keys = *keys;
@@ -263,7 +263,7 @@ std::optional<LoadedClient> TlsFiles::Upstream(const std::string& name,
     if (good) {
       loaded.settings.ca = *text;
       if (const auto count = tls::CheckAuthorities(*text); !count.ok()) {
-        Error(place, "ca " + tls.ca, Text(count.status()));
+        Error(place, "ca " + tls.ca, Reason(count.status()));
         good = false;
       }
     }
