@@ -45,6 +45,18 @@ absl::StatusOr<std::vector<std::string>> ListsOf(std::string_view pem) {
   return lists;
 }
 
+int64_t FirstEnd(const std::vector<std::string>& lists) {
+  int64_t first = 0;
+  for (const std::string& der : lists) {
+    const UniqueCrl list = RevocationListFromDer(der);
+    const ASN1_TIME* next = list == nullptr ? nullptr : X509_CRL_get0_nextUpdate(list.get());
+    if (next == nullptr) continue;
+    const int64_t end = SecondsOf(next);
+    if (first == 0 || end < first) first = end;
+  }
+  return first;
+}
+
 bool HasItsIssuer(X509* certificate, const std::vector<UniqueX509>& all) {
   return std::any_of(all.begin(), all.end(), [&](const UniqueX509& issuer) {
     return X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(issuer.get())) ==
@@ -95,6 +107,7 @@ absl::StatusOr<Authorities> ReadAuthorities(std::string_view ca, std::string_vie
   ForgetOpensslErrors();
   if (!lists.ok()) return lists.status();
   authorities.revocation_lists = *std::move(lists);
+  authorities.lists_end = FirstEnd(authorities.revocation_lists);
   return authorities;
 }
 

@@ -4,6 +4,7 @@
 
 #include <openssl/x509.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,8 @@ struct Authorities {
   std::vector<std::string> revocation_lists;  // DER
   // Some authority's issuer is not among them (and it is not its own): trust begins at it then.
   bool partial = false;
+  // When the first of the lists is out of date, in seconds since 1970; 0: none says so.
+  int64_t lists_end = 0;
 };
 
 // `crl` empty: none. Errors as CheckAuthorities and CheckRevocationLists give them.

@@ -108,7 +108,7 @@ bool WorkerServerContext::PrepareTickets(const TicketKeys* tickets) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     return SSL_CTX_set_num_tickets(context, 0) == 1;
   }
-  tickets_.emplace(*tickets, library_);
+  tickets_.emplace(*tickets, library_, plan_.client_authorities.lists_end);
   return tickets_->Serve(context);
 }
 

@@ -8,15 +8,24 @@
 #include <openssl/x509.h>
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <string_view>
 
 #include "tls/names.h"
+#include "tls/pem.h"
 
 namespace rondo::tls {
 namespace {
 
 constexpr size_t kTicketIvBytes = 16;
 constexpr int kLifetime = 8 * 3600;  // seconds
+// Since the handshake that keys and certificates took part in, in seconds. With TLS 1.3 each
+// resumption brings a ticket of its own, so the lifetime of tickets alone would end nothing.
+constexpr int64_t kWithClientMax = kLifetime;
+constexpr int64_t kAgeMax = 7 * 24 * 3600;  // RFC 8446 §4.6.1
+// Clocks of machines that share keys differ by less.
+constexpr int64_t kAheadMax = 300;
 
 // What OpenSSL wants to hear of a ticket that is taken.
 constexpr int kAsItIs = 1;
@@ -62,19 +71,42 @@ bool SameName(std::string_view one, std::string_view other) {
   });
 }
 
-// RFC 6066 §3: a session of one name is not resumed under another. And what a session stands for
-// ends with the certificate that the client showed for it.
-bool MayResume(SSL* ssl, SSL_SESSION* session) {
-  const char* name = SSL_SESSION_get0_hostname(session);
-  if (!SameName(name == nullptr ? std::string_view() : name, AskedName(ssl))) return false;
-  const X509* client = SSL_SESSION_get0_peer(session);
-  return client == nullptr || X509_cmp_current_time(X509_get0_notAfter(client)) > 0;
+using UniqueTime = std::unique_ptr<ASN1_TIME, FreeWith<ASN1_TIME_free>>;
+
+// When the full handshake was that a session comes from: it stands in its tickets, and goes from
+// each to the one that a resumption brings.
+using Moment = std::array<unsigned char, 8>;
+
+Moment MomentOf(int64_t seconds) {
+  Moment moment;
+  for (size_t i = 0; i < moment.size(); ++i) {
+    moment[i] = static_cast<unsigned char>(static_cast<uint64_t>(seconds) >> (8 * i));
+  }
+  return moment;
+}
+
+// Nothing where it is not there, as in tickets of somebody else's making under shared keys.
+std::optional<int64_t> FullHandshakeOf(SSL_SESSION* session) {
+  void* data = nullptr;
+  size_t size = 0;
+  if (SSL_SESSION_get0_ticket_appdata(session, &data, &size) != 1 || data == nullptr ||
+      size != sizeof(Moment)) {
+    return std::nullopt;
+  }
+  uint64_t seconds = 0;
+  for (size_t i = 0; i < size; ++i) {
+    seconds |= static_cast<uint64_t>(static_cast<const unsigned char*>(data)[i]) << (8 * i);
+  }
+  return static_cast<int64_t>(seconds);
 }
 
 }  // namespace
 
-Tickets::Tickets(const TicketKeys& keys, OSSL_LIB_CTX* library)
-    : keys_(keys), library_(library), cipher_(EVP_CIPHER_fetch(library, "AES-256-CBC", nullptr)) {}
+Tickets::Tickets(const TicketKeys& keys, OSSL_LIB_CTX* library, int64_t lists_end)
+    : keys_(keys),
+      library_(library),
+      lists_end_(lists_end),
+      cipher_(EVP_CIPHER_fetch(library, "AES-256-CBC", nullptr)) {}
 
 bool Tickets::Serve(SSL_CTX* context) const {
   if (cipher_ == nullptr) return false;
@@ -84,7 +116,7 @@ bool Tickets::Serve(SSL_CTX* context) const {
   return SSL_CTX_set_ex_data(context, TicketsIndex(), self) == 1 &&
          SSL_CTX_set_num_tickets(context, 1) == 1 &&
          SSL_CTX_set_tlsext_ticket_key_evp_cb(context, Key) == 1 &&
-         SSL_CTX_set_session_ticket_cb(context, nullptr, Judge, self) == 1;
+         SSL_CTX_set_session_ticket_cb(context, Make, Judge, self) == 1;
 }
 
 int Tickets::Key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
@@ -132,10 +164,38 @@ Tickets::Opened Tickets::Open(const unsigned char* name, const unsigned char* iv
   return newest ? Opened::kNewest : Opened::kOlder;
 }
 
+// A session that was resumed has the moment of its full handshake already.
+int Tickets::Make(SSL* ssl, void* /*self*/) {
+  SSL_SESSION* session = SSL_get_session(ssl);
+  if (session == nullptr) return 0;
+  if (FullHandshakeOf(session)) return 1;
+  const Moment moment = MomentOf(SSL_SESSION_get_time(session));
+  return SSL_SESSION_set1_ticket_appdata(session, moment.data(), moment.size());
+}
+
+// RFC 6066 §3: a session of one name is not resumed under another. And what a session stands for
+// ends with the certificate that the client showed for it, and with the lists that it was looked up
+// in.
+bool Tickets::MayResume(SSL* ssl, SSL_SESSION* session) const {
+  const char* name = SSL_SESSION_get0_hostname(session);
+  if (!SameName(name == nullptr ? std::string_view() : name, AskedName(ssl))) return false;
+  const UniqueTime clock(X509_gmtime_adj(nullptr, 0));
+  const std::optional<int64_t> full = FullHandshakeOf(session);
+  if (clock == nullptr || !full) return false;
+  const int64_t now = SecondsOf(clock.get());
+  if (*full > now + kAheadMax || *full < now - kAgeMax) return false;
+  const X509* client = SSL_SESSION_get0_peer(session);
+  if (client == nullptr) return true;
+  if (*full < now - kWithClientMax || (lists_end_ != 0 && now >= lists_end_)) return false;
+  return X509_cmp_current_time(X509_get0_notAfter(client)) > 0;
+}
+
 SSL_TICKET_RETURN Tickets::Judge(SSL* ssl, SSL_SESSION* session, const unsigned char* /*name*/,
-                                 size_t /*name_size*/, SSL_TICKET_STATUS status, void* /*self*/) {
+                                 size_t /*name_size*/, SSL_TICKET_STATUS status, void* self) {
   const bool opened = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
-  if (!opened || !MayResume(ssl, session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
+  if (!opened || !static_cast<const Tickets*>(self)->MayResume(ssl, session)) {
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  }
   return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 

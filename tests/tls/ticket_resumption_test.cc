@@ -201,6 +201,94 @@ TEST_P(TicketResumptionTest, EndsWithTheClientsCertificate) {
   EXPECT_EQ(pair.server_error(), "certificate verify failed");
 }
 
+int AgeIndex() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+// As if the full handshake of `ssl`'s session had been so many seconds ago.
+void AgeSession(SSL* ssl, int64_t seconds) {
+  SSL_set_ex_data(ssl, AgeIndex(), reinterpret_cast<void*>(static_cast<intptr_t>(seconds)));
+  SSL_set_info_callback(ssl, [](const SSL* each, int, int) {
+    SSL_SESSION* session = SSL_get_session(each);
+    if (session == nullptr) return;
+    const auto age = reinterpret_cast<intptr_t>(SSL_get_ex_data(each, AgeIndex()));
+    const auto then = static_cast<uint64_t>(time(nullptr) - age);
+    unsigned char bytes[8];
+    for (size_t i = 0; i < 8; ++i) bytes[i] = static_cast<unsigned char>(then >> (8 * i));
+    SSL_SESSION_set1_ticket_appdata(session, bytes, sizeof(bytes));
+  });
+}
+
+TEST_P(TicketResumptionTest, EndsSoLongAfterTheFullHandshake) {
+  constexpr int64_t kHour = 3600;
+  const std::shared_ptr<const ServerSetup> setup =
+      SetupOf(WithClients(ClientAuth::kOptional), keys_);
+  const TestPair alice = clients_.IssueForClient("alice");
+  const struct {
+    int64_t age;
+    bool with_certificate;
+    bool resumed;
+  } cases[] = {{0, true, true},
+               {8 * kHour - 30, true, true},
+               {8 * kHour + 30, true, false},
+               {8 * kHour + 30, false, true},
+               {7 * 24 * kHour - 30, false, true},
+               {7 * 24 * kHour + 30, false, false},
+               {-60, false, true},
+               {-kHour, false, false}};
+  for (const auto& c : cases) {
+    TestClient client;
+    client.Only(GetParam());
+    if (c.with_certificate) client.Show(alice.cert, alice.key);
+    SslPair pair(client.New("a.example"), Openssl(setup->ForWorker(0)).NewSsl());
+    AgeSession(pair.server(), c.age);
+    ASSERT_TRUE(pair.Run());
+    EXPECT_EQ(Resumes(client, *setup), c.resumed) << c.age << ' ' << c.with_certificate;
+  }
+}
+
+TEST_P(TicketResumptionTest, CannotBeProlongedByResumptions) {
+  const std::shared_ptr<const ServerSetup> setup =
+      SetupOf(WithClients(ClientAuth::kRequired), keys_);
+  const TestPair alice = clients_.IssueForClient("alice");
+  TestClient client;
+  client.Only(GetParam());
+  client.Show(alice.cert, alice.key);
+  const time_t end = time(nullptr) + 3;
+  SslPair pair(client.New("a.example"), Openssl(setup->ForWorker(0)).NewSsl());
+  AgeSession(pair.server(), 8 * 3600 - 3);
+  ASSERT_TRUE(pair.Run());
+  EXPECT_TRUE(Resumes(client, *setup));
+  keys_->Rotate();  // with TLS 1.2 there is another ticket for this alone
+  EXPECT_TRUE(Resumes(client, *setup));
+  EXPECT_GE(client.sessions(), 2);
+  while (time(nullptr) <= end) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_FALSE(Resumes(client, *setup));
+  EXPECT_TRUE(Resumes(client, *setup)) << "a full handshake begins anew";
+}
+
+TEST_P(TicketResumptionTest, EndsWithTheFirstRevocationList) {
+  ServerSettings settings = WithClients(ClientAuth::kOptional);
+  settings.client_ca += root_.pem();
+  settings.crl = root_.Crl({}) + clients_.Crl({}, 2);
+  const std::shared_ptr<const ServerSetup> setup = SetupOf(settings, keys_);
+  const TestPair alice = clients_.IssueForClient("alice");
+  TestClient known;
+  TestClient unknown;
+  known.Only(GetParam());
+  unknown.Only(GetParam());
+  known.Show(alice.cert, alice.key);
+  const time_t end = time(nullptr) + 2;
+  EXPECT_FALSE(Resumes(known, *setup));
+  EXPECT_FALSE(Resumes(unknown, *setup));
+  while (time(nullptr) <= end) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_TRUE(Resumes(unknown, *setup)) << "nothing was looked up for it";
+  SslPair pair(known.New("a.example", true), Openssl(setup->ForWorker(0)).NewSsl());
+  EXPECT_FALSE(pair.Run());
+  EXPECT_EQ(pair.server_error(), "certificate verify failed");
+}
+
 TEST_P(TicketResumptionTest, IsOnlyOfTheNameItWasMadeUnder) {
   const std::shared_ptr<const ServerSetup> setup = SetupOf(Settings(), keys_);
   const struct {
