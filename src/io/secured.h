@@ -107,7 +107,10 @@ class SecureEngine::Secured final : public Op, public ListHook<SecureEngine::Sec
   Instant close_by_{};
   int32_t end_ = 1;         // what receives end with from now on; 1: it goes on
   int32_t send_error_ = 0;  // what sends end with from now on
-  uint32_t taken_ = 0;      // plain bytes of sender_ that outgoing_ holds
+  // Plain bytes of the next send at most: grows while the kernel takes all at once. What a slow
+  // peer takes is seen piece by piece, so that it does not look like one that takes nothing.
+  uint32_t send_max_ = tls::kRecordPlainMax;
+  uint32_t taken_ = 0;  // plain bytes of sender_ that outgoing_ holds
   bool truncation_ends_;
   bool said_close_ = false;   // nothing is sealed any more
   bool shut_wanted_ = false;  // the kernel's shutdown comes behind what is being sent

@@ -85,8 +85,9 @@ void SecureEngine::Secured::SealSend() {
   for (const iovec& part : parts) offered += part.iov_len;
   size_t plain = 0;
   size_t bytes = 0;
-  while (plain < std::min(offered, kSendMax)) {
-    const size_t record = std::min(offered - plain, tls::kRecordPlainMax);
+  const size_t most = std::min<size_t>(offered, send_max_);
+  while (plain < most) {
+    const size_t record = std::min(most - plain, tls::kRecordPlainMax);
     const size_t sealed = channel_->SealedSize(record);
     if (plain > 0 && bytes + sealed > kLongBytes - sizeof(Outgoing))
       break;  // a peer that wants small records
@@ -114,10 +115,14 @@ void SecureEngine::Secured::Sent(Outgoing& outgoing) {
   if (outcome > 0) {
     outgoing.sent += static_cast<uint32_t>(outcome);
     if (outgoing.sent < outgoing.filled && send_error_ == 0) {
+      send_max_ = tls::kRecordPlainMax;
       outgoing.data = outgoing.bytes() + outgoing.sent;
       outgoing.size = outgoing.filled - outgoing.sent;
       return engine_.below_.Submit(outgoing);
     }
+  }
+  if (static_cast<uint32_t>(outcome) == outgoing.filled && taken_ == send_max_) {
+    send_max_ = std::min<uint32_t>(2 * send_max_, kSendMax);
   }
   FreeOutgoing();
   Op* done = nullptr;
