@@ -4,6 +4,7 @@
 // process that ends waits for it, and serves it.
 #pragma once
 
+#include "proxy/block.h"
 #include "proxy/facts.h"
 #include "proxy/versions.h"
 #include "rondo/proxy/worker.h"
@@ -38,8 +39,9 @@ class Arrival : public ListHook<> {
   bool TakeHeader(size_t received, bool* more);
   bool Admit();
   rt::Task<bool> Secure();
-  rt::Task<rt::Secured> ShakeHands(tls::Handshake& handshake);
-  void CountFailure(const rt::Secured& secured, const tls::Handshake& handshake);
+  rt::Task<int32_t> Hear(Block& hello);
+  rt::Task<rt::Secured> ShakeHands(std::string_view hello);
+  void CountFailure(int error, const tls::Handshake* handshake);
   rt::Task<> Linger();
   void Reject(const char* reason);
   metrics::TrafficCell& traffic();

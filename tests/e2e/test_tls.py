@@ -290,11 +290,18 @@ class BadClients(TlsTest):
 
     def test_a_flood_of_handshakes_is_bounded(self):
         rondo = self.start(self.backend(), top="limits: {handshakes: 50}")
+        # Those that say nothing take nobody's place.
+        silent = [self.raw(rondo) for _ in range(150)]
+        self.alive(rondo)
+        self.assertEqual(self.metric(rondo, r'rondo_tls_handshakes_in_progress\{'), 0)
         flood = [self.raw(rondo) for _ in range(150)]
-        # Those beyond the limit are closed at once; the rest waits for its hello.
+        beginning = self.hello()[:20]
+        for client in flood:
+            client.send(beginning)
+        # Those beyond the limit are closed at once; the rest waits for the rest of its hello.
         eventually(lambda: self.metric(rondo, r'rondo_rejected_total\{.*reason="handshake_limit"') >= 100,
                    "those beyond the limit are refused")
-        for client in flood:
+        for client in flood + silent:
             client.close()
         eventually(lambda: self.served(rondo), "places are free again")
 

@@ -291,20 +291,39 @@ TEST_F(WithTls, MoreThanTheLimitAtOnceAreClosedAtOnce) {
   edge.Start();
   EdgePeer& first = edge.Connect();
   EdgePeer& second = edge.Connect();
+  for (EdgePeer* each : {&first, &second}) each->BeginShake(edge.ClientHandshake(), 9);
   edge.world.RunFor(milliseconds(50));
   EXPECT_EQ(edge.Cell().handshakes_under_way.value(), 2);
   EdgePeer& third = edge.Connect();
+  third.Send(FirstFlight(edge).substr(0, 1));
   ASSERT_TRUE(edge.RunUntil([&] { return third.ended(); }, seconds(1)));
   EXPECT_EQ(edge.Rejected("handshake_limit"), 1u);
   // Those under way are not harmed, and when they are through there is room again.
   for (EdgePeer* each : {&first, &second}) {
-    each->Shake(edge.ClientHandshake());
+    each->FinishShake();
     each->Send(EdgeWorld::Get());
     ASSERT_TRUE(edge.RunUntil([&] { return EdgeWorld::Answered(*each); }));
   }
   EdgePeer& fourth = edge.ConnectSecure();
   fourth.Send(EdgeWorld::Get());
   EXPECT_TRUE(edge.RunUntil([&] { return EdgeWorld::Answered(fourth); }));
+}
+
+TEST_F(WithTls, ThoseThatSayNothingTakeNoPlaceOfIt) {
+  edge.config.limits.handshakes = 1;
+  edge.Start();
+  std::vector<EdgePeer*> silent;
+  for (int i = 0; i < 5; ++i) silent.push_back(&edge.Connect());
+  edge.world.RunFor(milliseconds(50));
+  EXPECT_EQ(edge.Cell().handshakes_under_way.value(), 0);
+  EdgePeer& client = edge.ConnectSecure();
+  client.Send(EdgeWorld::Get());
+  ASSERT_TRUE(edge.RunUntil([&] { return EdgeWorld::Answered(client); }, seconds(1)));
+  EXPECT_EQ(edge.Rejected("handshake_limit"), 0u);
+  // They have the same time as all.
+  for (const EdgePeer* each : silent) EXPECT_FALSE(each->ended());
+  ASSERT_TRUE(
+      edge.RunUntil([&] { return edge.HandshakeFailures("handshake_timeout") == 5; }, seconds(4)));
 }
 
 TEST_F(WithTls, AFloodOfThemIsWorkedOff) {

@@ -28,6 +28,16 @@ class EdgePeer {
     handshake_ = std::move(handshake);
     Advance();
   }
+  // The same, but `bytes` of that message go out, and the rest with FinishShake.
+  void BeginShake(std::unique_ptr<tls::Handshake> handshake, size_t bytes) {
+    handshake_ = std::move(handshake);
+    size_t consumed = 0;
+    handshake_->Advance({}, &consumed);
+    peer.Send(handshake_->output().substr(0, bytes));
+    held_ = handshake_->output().substr(bytes);
+    handshake_->OutputTaken();
+  }
+  void FinishShake() { peer.Send(std::exchange(held_, {})); }
   void Send(std::string_view text) {
     if (handshake_ != nullptr) {
       waiting_ += text;
@@ -131,6 +141,7 @@ class EdgePeer {
   std::unique_ptr<tls::Channel> channel_;
   tls::HandshakeResult result_;
   std::string raw_;
+  std::string held_;     // of a first message
   std::string waiting_;  // to be sent when the handshake is done
   bool ended_ = false;
   bool reset_ = false;
