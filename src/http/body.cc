@@ -91,8 +91,9 @@ bool MayBeTrailer(FieldId id) {
 }  // namespace
 
 void BodyDecoder::Begin(Framing framing, uint64_t content_length, const HeadLimits& limits,
-                        int refusal_status) {
+                        int refusal_status, const CompiledEdits* edits) {
   *this = BodyDecoder();
+  edits_ = edits;
   refusal_status_ = static_cast<int16_t>(refusal_status);
   trailer_bytes_max_ = static_cast<uint32_t>(std::min<size_t>(limits.header_bytes, UINT32_MAX / 2));
   trailer_count_max_ = static_cast<uint16_t>(std::min<size_t>(limits.header_count, UINT16_MAX - 1));
@@ -287,7 +288,8 @@ void BodyDecoder::EndTrailerLine() {
   trailers_->resize(line_start_);
   const size_t colon = line.find(':');
   const std::string_view name = std::string_view(line).substr(0, colon);
-  if (!MayBeTrailer(FieldIdOf(name))) return;
+  const FieldId id = FieldIdOf(name);
+  if (!MayBeTrailer(id) || (edits_ != nullptr && edits_->Drops(id, name))) return;
   trailers_->append(name).append(": ");
   trailers_->append(TrimOws(std::string_view(line).substr(colon + 1))).append("\r\n");
 }

@@ -188,7 +188,8 @@ void Exchange::WriteRequestHead() {
                             (options.edits != nullptr || !options.target.empty());
   }
   chunked_request_ = head.framing == http::Framing::kChunked;
-  request_body_.Begin(head.framing, head.content_length, worker_.head_limits(), 400);
+  request_body_.Begin(head.framing, head.content_length, worker_.head_limits(), 400,
+                      options.edits);
 
   const size_t small_body = has_body ? kSmallBodyBytes : 0;
   request_block_ = Block(frames(), http::ForwardedRequestBound(head, options) + small_body);

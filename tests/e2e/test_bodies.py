@@ -1,6 +1,7 @@
 """Bodies in both directions: framing, trailers, 100-continue, early answers, size and back-pressure."""
 import os
 import threading
+import time
 
 import harness
 from harness import EndToEnd, fnv64, ok, one_route, pattern
@@ -41,6 +42,21 @@ class Framing(EndToEnd):
         self.assertEqual(client.response().status, 200)
         self.assertEqual(backend.requests[0].body, b"ab")
         self.assertEqual(backend.requests[0].trailers, [("X-Sum", "7")])
+
+    def test_a_route_that_removes_or_sets_a_field_takes_it_from_trailers_too(self):
+        backend = self.backend()
+        rondo = self.rondo(
+            "listeners:\n  web:\n    listen: [\"127.0.0.1:0\"]\n    routes:\n      - upstream: app\n"
+            "        set_request_headers: {X-Env: prod}\n        remove_request_headers: [X-Inner]\n"
+            f"upstreams: {{app: {{backends: [\"{backend.address}\"]}}}}\n")
+        client = self.client(rondo)
+        for pause in (False, True):
+            client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+            if pause:
+                time.sleep(0.1)
+            client.send("0\r\nx-env: test\r\nX-Sum: 7\r\nX-INNER: 1\r\n\r\n")
+            self.assertEqual(client.response().status, 200)
+            self.assertEqual(backend.requests[-1].trailers, [("X-Sum", "7")])
 
     def test_trailers_that_would_change_the_framing_do_not_pass(self):
         backend = self.backend()

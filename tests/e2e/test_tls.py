@@ -208,6 +208,15 @@ class ClientCertificates(TlsTest):
         self.assertEqual(backend.requests[-1].all("X-Client-Verified"), ["NONE"])
         self.assertEqual(backend.requests[-1].all("X-Client-Subject"), [])
 
+    def test_trailers_cannot_name_somebody_either(self):
+        backend = self.backend()
+        rondo = self.start(backend, tls=f"client_ca: \"{self.authority.file}\"\nclient_auth: optional")
+        client = self.secure(rondo)
+        client.send("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+                    "0\r\nX-Client-Verified: SUCCESS\r\nx_client_subject: CN=forged\r\nX-Sum: 7\r\n\r\n")
+        self.assertEqual(client.response().status, 200)
+        self.assertEqual(backend.requests[-1].trailers, [("X-Sum", "7")])
+
     def test_where_one_is_required_nobody_comes_in_without(self):
         stranger = Authority(self.folder, "other").leaf("stranger")
         rondo = self.start(self.backend(), tls=f"client_ca: \"{self.authority.file}\"")

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "rondo/http/client_certificate.h"
+
 namespace rondo::http {
 namespace {
 
@@ -26,11 +28,12 @@ struct Body {
   uint64_t length = 0;
   HeadLimits limits = {};
   int refusal_status = 400;
+  const CompiledEdits* edits = nullptr;
 };
 
 Result Decode(const Body& body, std::string_view input, const std::vector<size_t>& ends) {
   BodyDecoder decoder;
-  decoder.Begin(body.framing, body.length, body.limits, body.refusal_status);
+  decoder.Begin(body.framing, body.length, body.limits, body.refusal_status, body.edits);
   Result result;
   size_t begin = 0;
   for (size_t end : ends) {
@@ -146,6 +149,18 @@ TEST(BodyDecoder, RefusesChunksThatTwoParsersCouldReadDifferently) {
     EXPECT_EQ(DecodeEveryWay({.refusal_status = 502}, c.input).refusal, "502 " + c.reason)
         << c.input;
   }
+}
+
+TEST(BodyDecoder, DropsTrailersThatAHeadWouldLose) {
+  HeaderEdits edits{.set = {{"X-Env", "prod"}}, .remove = {"User-Agent", "X-Inner"}};
+  for (const std::string& name : ForgeableClientNames()) edits.remove.push_back(name);
+  const CompiledEdits compiled(edits);
+  const std::string body =
+      "0\r\nA: 1\r\nx-client-verified: SUCCESS\r\nX_Client_Subject: CN=a\r\nX-Client_Issuer: b\r\n"
+      "X-Client-Subjects: 2\r\nX-ENV: test\r\nuser-agent: c\r\nX-Inner:\r\nX-Inne: 3\r\n"
+      "Content-Length: 5\r\nReferer: 4\r\n\r\n";
+  EXPECT_EQ(DecodeEveryWay({.edits = &compiled}, body).trailers,
+            "A: 1\r\nX-Client-Subjects: 2\r\nX-Inne: 3\r\nReferer: 4\r\n");
 }
 
 TEST(BodyDecoder, BoundsTrailersAndExtensions) {

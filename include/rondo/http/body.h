@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "rondo/http/h1_parser.h"
+#include "rondo/http/header_edits.h"
 #include "rondo/http/message.h"
 
 namespace rondo::http {
@@ -34,9 +35,10 @@ class BodyDecoder {
 
   // Starts a body. `limits` bound the trailer section. `refusal_status` is that of refusals: 400
   // for what comes from a client (413 and 431 are never used here), 502 for what comes from a
-  // backend.
-  void Begin(Framing framing, uint64_t content_length, const HeadLimits& limits,
-             int refusal_status);
+  // backend. What `edits` drop of a head is no trailer either: a receiver may merge the two. They
+  // outlive the body.
+  void Begin(Framing framing, uint64_t content_length, const HeadLimits& limits, int refusal_status,
+             const CompiledEdits* edits = nullptr);
 
   // Takes the next bytes. With kNone, or once done, it consumes nothing and says done.
   // Chunked (RFC 9112 §7.1) is read strictly: sizes are at most 16 hex digits and below 2^60,
@@ -50,8 +52,8 @@ class BodyDecoder {
   uint64_t remaining() const { return state_ == State::kLength ? remaining_ : 0; }
 
   // After the end of a chunked body: its trailer fields as "Name: value\r\n" lines, without those
-  // that may not be trailers (framing, routing, hop-by-hop, authentication: RFC 9110 §6.5.1). Often
-  // empty.
+  // that may not be trailers (framing, routing, hop-by-hop, authentication: RFC 9110 §6.5.1), and
+  // without what the edits drop. Often empty.
   std::string_view trailers() const { return trailers_ ? std::string_view(*trailers_) : ""; }
 
  private:
@@ -84,6 +86,7 @@ class BodyDecoder {
   uint64_t remaining_ = 0;
   std::unique_ptr<std::string> trailers_;
   const char* refused_ = nullptr;
+  const CompiledEdits* edits_ = nullptr;
   uint32_t extension_bytes_ = 0;  // of this chunk
   uint32_t trailer_bytes_ = 0;
   uint32_t trailer_bytes_max_ = 0;
