@@ -14,7 +14,7 @@ const char* RefusalOf(Worker& worker, const upstream::ListenerSnapshot& listener
   if (!listener.guarded) return nullptr;
   const config::Listener& settings = listener.settings;
   // Whom a trusted proxy brings is known with each request, and its connections are not its own.
-  // A unix socket is in the same place: its peer has no address.
+  // Who has no address (a unix socket's peer, one that a proxy does not know) is judged there too.
   const bool own = origin.has_peer && !http::IsIn(origin.peer, settings.trusted_proxies);
   if (own && IsDenied(settings.allow, settings.deny, &origin.peer)) return "denied";
   if (settings.connections_total == 0 && settings.connections_per_address == 0) return nullptr;

@@ -98,6 +98,10 @@ bool Arrival::TakeHeader(size_t received, bool* more) {
     origin_.port = parsed.header.source->port;
     origin_.facts = MakeFacts(worker_);
     origin_.facts->destination = parsed.header.destination;
+  } else if (!parsed.header.local) {
+    // Somebody's all the same, who is not to be taken for the proxy.
+    origin_.has_peer = false;
+    origin_.unknown = true;
   }
   const size_t behind = received - parsed.size;
   if (behind == 0) {

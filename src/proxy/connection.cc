@@ -17,7 +17,8 @@ ClientConnection::ClientConnection(Worker& worker, int fd, uint32_t slot, Origin
       slot_(slot),
       peer_(origin.peer),
       peer_port_(origin.port),
-      has_peer_(origin.has_peer) {
+      has_peer_(origin.has_peer),
+      unknown_(origin.unknown) {
   receiver.Open(fd);
 }
 

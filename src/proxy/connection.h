@@ -24,6 +24,8 @@ class ClientConnection : public ListHook<> {
   int fd() const { return fd_; }
   uint32_t slot() const { return slot_; }
   bool has_peer() const { return has_peer_; }
+  // Of one that has none: what logs call it.
+  std::string_view nameless() const { return unknown_ ? "unknown" : "unix"; }
   const IpAddress& peer() const { return peer_; }
   // 0: unknown.
   uint16_t peer_port() const { return peer_port_; }
@@ -88,6 +90,7 @@ class ClientConnection : public ListHook<> {
   IpAddress peer_;
   uint16_t peer_port_ = 0;
   bool has_peer_ = false;
+  bool unknown_ = false;
   bool peer_trusted_ = false;
   State state_ = State::kIdle;
 };

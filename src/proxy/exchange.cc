@@ -193,7 +193,7 @@ void Exchange::Account() {
   char client_text[IpAddress::kTextMax];
   record.finished = worker_.engine().WallNow();
   record.listener = client_.listener().settings.name;
-  record.client = "unix";
+  record.client = client_.nameless();
   if (client_.has_peer()) {
     const IpAddress& address = request_block_ ? client_address_ : client_.peer();
     record.client = std::string_view(client_text, address.Write(client_text));
@@ -254,6 +254,7 @@ TunnelLog* Exchange::MakeTunnelLog() {
   }
   log->client = client_address_;
   log->has_client = client_.has_peer();
+  log->nameless = client_.nameless();
   log->retries = retries_;
   log->head_bytes = sent_bytes_;
   log->began = began_;

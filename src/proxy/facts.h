@@ -37,7 +37,8 @@ FactsPtr MakeFacts(Worker& worker);
 
 // Who a new connection is from, as the one who let it in found out.
 struct Origin {
-  bool has_peer = false;  // false: a unix socket's
+  bool has_peer = false;  // false: a unix socket's, or
+  bool unknown = false;   // a trusted proxy says that nothing is known of the client
   IpAddress peer;         // a PROXY header's source takes the place of the socket's peer
   uint16_t port = 0;      // of the peer
   FactsPtr facts;

@@ -210,7 +210,7 @@ void Tunnel::WriteLog() {
   record.finished = worker_.engine().WallNow();
   record.client = log_->has_client
                       ? std::string_view(client_text, log_->client.Write(client_text))
-                      : std::string_view("unix");
+                      : log_->nameless;
   const char* texts = log_->texts.data();
   record.listener = log_->listener.In(texts);
   record.method = log_->spans.method.In(texts);

@@ -22,6 +22,7 @@ struct TunnelLog {
   http::TextSpan backend;
   IpAddress client;
   bool has_client = false;
+  std::string_view nameless;  // without one
   uint32_t retries = 0;
   uint64_t head_bytes = 0;
   Instant began;

@@ -156,8 +156,9 @@ Parsed ParseV2(std::string_view received) {
   if (received.size() < size) return Parsed();
   const std::string_view whole = received.substr(0, size);
   // LOCAL: the addresses, if any, are to be thrown away, whatever they are.
-  if (local) return Done(size, Header());
   Header header;
+  header.local = local;
+  if (local) return Done(size, header);
   size_t addresses = 0;
   switch (family) {
     case kFamilyTcp4:

@@ -38,9 +38,21 @@ class In(EndToEnd):
                 (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n", "2001:db8::7"),
                 (v2(("192.0.2.8", 4711), ("198.51.100.1", 443)), "192.0.2.8"),
                 (v2(("2001:db8::8", 4711), ("2001:db8::1", 443), tail=b"\x04\x00\x03abc"), "2001:db8::8"),
-                (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+                # Nobody knows who that is; but LOCAL is the proxy itself.
+                (b"PROXY UNKNOWN\r\n", None),
+                (v2(("192.0.2.8", 1), ("192.0.2.9", 2)).replace(b"\x21\x11", b"\x21\x00"), None),
                 (v2(("192.0.2.8", 1), ("192.0.2.9", 2), command=0x20), "127.0.0.1")):
             self.assertEqual(self.seen(rondo, backend, header), expected, header)
+
+    def test_a_client_that_the_proxy_does_not_know_is_not_believed(self):
+        backend = self.backend()
+        rondo = self.start(backend, tls="    allow: [127.0.0.0/8, 203.0.113.0/24]\n")
+        for header, status in ((v2(("192.0.2.8", 1), ("192.0.2.9", 2), command=0x20), 200), (b"PROXY UNKNOWN\r\n", 403)):
+            client = self.client(rondo)
+            client.send(header)
+            self.assertEqual(client.get("/", headers={"X-Forwarded-For": "203.0.113.7"}).status, status)
+            client.close()
+        self.assertEqual([r.get("X-Forwarded-For") for r in backend.requests], ["203.0.113.7, 127.0.0.1"])
 
     def test_a_header_in_pieces_and_with_the_request_behind_it(self):
         backend = self.backend()

@@ -15,7 +15,8 @@ using namespace rondo::proxyproto;
 
 bool Same(const Parsed& a, const Parsed& b) {
   return a.state == b.state && a.size == b.size && a.header.source == b.header.source &&
-         a.header.destination == b.header.destination && std::strcmp(a.reason, b.reason) == 0;
+         a.header.destination == b.header.destination && a.header.local == b.header.local &&
+         std::strcmp(a.reason, b.reason) == 0;
 }
 
 bool IsReason(std::string_view text) {
@@ -34,6 +35,7 @@ void RoundTrip(const Header& header) {
     FUZZ_CHECK(again.state == Parse::kDone && again.size == size);
     FUZZ_CHECK(again.header.source == header.source);
     FUZZ_CHECK(again.header.destination == header.destination);
+    FUZZ_CHECK(again.header.local == (version == Version::kV2 && source == nullptr));
   }
 }
 
@@ -49,6 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case Parse::kDone:
       FUZZ_CHECK(whole.size > 0 && whole.size <= size && whole.size <= kHeaderMax);
+      FUZZ_CHECK(!whole.header.local || !whole.header.source);
       RoundTrip(whole.header);
       break;
     case Parse::kBad:

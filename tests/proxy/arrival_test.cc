@@ -106,13 +106,46 @@ TEST_F(WithHeader, OthersAreServedAsTheyAre) {
   EXPECT_TRUE(liar.received.starts_with("HTTP/1.1 400 "));
 }
 
+constexpr std::string_view kLocal("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16);
+constexpr std::string_view kUnspecified("\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", 16);
+constexpr std::string_view kUnknown = "PROXY UNKNOWN\r\n";
+
 TEST_F(WithHeader, AConnectionOfTheProxysOwnIsThatPeers) {
   edge.Start();
   EdgePeer& client = edge.Connect();
-  client.Send("PROXY UNKNOWN\r\n" + EdgeWorld::Get());
+  client.Send(kLocal);
+  client.Send(EdgeWorld::Get());
   ASSERT_TRUE(edge.RunUntil([&] { return EdgeWorld::Answered(client); }));
   EXPECT_NE(client.received.find(std::string("X-Real-IP: ") + EdgeWorld::kClient),
             std::string::npos);
+}
+
+TEST_F(WithHeader, AClientThatTheProxyDoesNotKnowIsNotTheProxy) {
+  edge.Start();
+  for (const std::string_view header : {kUnspecified, kUnknown}) {
+    EdgePeer& client = edge.Connect();
+    client.Send(header);
+    client.Send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.77\r\n\r\n");
+    ASSERT_TRUE(edge.RunUntil([&] { return EdgeWorld::Answered(client); }));
+    EXPECT_EQ(client.received.find("203.0.113.77"), std::string::npos) << client.received;
+    EXPECT_EQ(client.received.find("X-Forwarded-For"), std::string::npos);
+    EXPECT_EQ(client.received.find("X-Real-IP"), std::string::npos);
+  }
+  edge.world.RunFor(seconds(1));
+  EXPECT_NE(edge.log.text.find("\"client\":\"unknown\""), std::string::npos) << edge.log.text;
+}
+
+TEST_F(WithHeader, AListOfThoseWhoMayComeDoesNotLetInWhomNobodyKnows) {
+  edge.listener().allow = {*Network::Parse("192.0.2.0/24"), *Network::Parse("203.0.113.0/24")};
+  edge.Start();
+  for (const std::string_view header : {kLocal, kUnspecified, kUnknown}) {
+    EdgePeer& client = edge.Connect();
+    client.Send(header);
+    client.Send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.77\r\n\r\n");
+    ASSERT_TRUE(edge.RunUntil([&] { return client.received.starts_with("HTTP/1.1 "); }));
+    EXPECT_TRUE(client.received.starts_with(header == kLocal ? "HTTP/1.1 200" : "HTTP/1.1 403"))
+        << client.received;
+  }
 }
 
 TEST_F(WithHeader, TheSourceIsBelievedOnlyWhereItIsTrustedItself) {

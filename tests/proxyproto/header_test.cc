@@ -25,6 +25,11 @@ string V2(const string& command_and_family, const string& rest) {
   return kSignature + command_and_family + Number16(rest.size()) + rest;
 }
 
+Header Told(const Endpoint& source, const Endpoint& destination) {
+  return {false, source, destination};
+}
+const Header kLocal{true, {}, {}};
+
 string Tlv(char type, const string& value) { return type + Number16(value.size()) + value; }
 
 const string kV4Pair =
@@ -47,6 +52,7 @@ void ExpectHeader(const string& text, const Header& header) {
     EXPECT_EQ(parsed.size, text.size());
     EXPECT_EQ(parsed.header.source, header.source);
     EXPECT_EQ(parsed.header.destination, header.destination);
+    EXPECT_EQ(parsed.header.local, header.local);
   }
 }
 
@@ -67,18 +73,18 @@ void ExpectBad(const string& text, const string& reason) {
 
 TEST(ProxyHeaderV1, SaysWhoTheClientIs) {
   ExpectHeader("PROXY TCP4 10.1.2.3 192.168.0.1 8080 443\r\n",
-               {At("10.1.2.3", 8080), At("192.168.0.1", 443)});
+               Told(At("10.1.2.3", 8080), At("192.168.0.1", 443)));
   ExpectHeader("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n",
-               {At("255.255.255.255", 65535), At("255.255.255.255", 65535)});
-  ExpectHeader("PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n", {At("0.0.0.0", 0), At("0.0.0.0", 0)});
-  ExpectHeader("PROXY TCP6 2001:db8::1 ::1 1 2\r\n", {At("2001:db8::1", 1), At("::1", 2)});
+               Told(At("255.255.255.255", 65535), At("255.255.255.255", 65535)));
+  ExpectHeader("PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n", Told(At("0.0.0.0", 0), At("0.0.0.0", 0)));
+  ExpectHeader("PROXY TCP6 2001:db8::1 ::1 1 2\r\n", Told(At("2001:db8::1", 1), At("::1", 2)));
   ExpectHeader(
       "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
       "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
-      {At("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535),
-       At("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535)});
+      Told(At("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535),
+           At("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535)));
   // A mapped address is one of IPv4 to everything that compares them.
-  ExpectHeader("PROXY TCP6 ::ffff:10.1.2.3 ::1 1 2\r\n", {At("10.1.2.3", 1), At("::1", 2)});
+  ExpectHeader("PROXY TCP6 ::ffff:10.1.2.3 ::1 1 2\r\n", Told(At("10.1.2.3", 1), At("::1", 2)));
 }
 
 TEST(ProxyHeaderV1, SaysNothingWhereTheClientIsUnknown) {
@@ -145,16 +151,16 @@ TEST(ProxyHeader, IsMissingWhereSomethingElseComesFirst) {
 }
 
 TEST(ProxyHeaderV2, SaysWhoTheClientIs) {
-  ExpectHeader(V2("\x21\x11", kV4Pair), {At("10.1.2.3", 8080), At("192.168.0.1", 443)});
-  ExpectHeader(V2("\x21\x21", kV6Pair), {At("2001:db8::1", 65535), At("2001:db8::2", 80)});
+  ExpectHeader(V2("\x21\x11", kV4Pair), Told(At("10.1.2.3", 8080), At("192.168.0.1", 443)));
+  ExpectHeader(V2("\x21\x21", kV6Pair), Told(At("2001:db8::1", 65535), At("2001:db8::2", 80)));
 }
 
 TEST(ProxyHeaderV2, SaysNothingOfItsOwnConnectionsAndWhatHasNoAddress) {
-  ExpectHeader(V2("\x20\0"s, ""), {});
+  ExpectHeader(V2("\x20\0"s, ""), kLocal);
   // What stands in a LOCAL header is thrown away, whatever it is.
-  ExpectHeader(V2("\x20\x11", kV4Pair), {});
-  ExpectHeader(V2("\x20\x11", "abc"), {});
-  ExpectHeader(V2("\x20\xff", string(300, '\xff')), {});
+  ExpectHeader(V2("\x20\x11", kV4Pair), kLocal);
+  ExpectHeader(V2("\x20\x11", "abc"), kLocal);
+  ExpectHeader(V2("\x20\xff", string(300, '\xff')), kLocal);
   ExpectHeader(V2("\x21\0"s, ""), {});
   ExpectHeader(V2("\x21\0"s, "whatever"), {});
   ExpectHeader(V2("\x21\x12", kV4Pair), {});  // datagrams
@@ -163,7 +169,7 @@ TEST(ProxyHeaderV2, SaysNothingOfItsOwnConnectionsAndWhatHasNoAddress) {
 }
 
 TEST(ProxyHeaderV2, SkipsAdditionsBehindTheAddresses) {
-  const Header header{At("10.1.2.3", 8080), At("192.168.0.1", 443)};
+  const Header header = Told(At("10.1.2.3", 8080), At("192.168.0.1", 443));
   ExpectHeader(V2("\x21\x11", kV4Pair + Tlv('\x01', "h2")), header);
   ExpectHeader(V2("\x21\x11", kV4Pair + Tlv('\x02', "example.com") + Tlv('\x04', "") +
                                   Tlv('\xea', string(300, 'v'))),
@@ -208,7 +214,7 @@ TEST(ProxyHeaderV2, HoldsAChecksumToItsWord) {
   EXPECT_EQ(Crc32c(kCrc32cStart, string(32, '\xff')) ^ kCrc32cStart, 0x62a8ab43U);
   EXPECT_EQ(Crc32c(kCrc32cStart, "123456789") ^ kCrc32cStart, 0xe3069283U);
 
-  const Header header{At("10.1.2.3", 8080), At("192.168.0.1", 443)};
+  const Header header = Told(At("10.1.2.3", 8080), At("192.168.0.1", 443));
   for (const string& behind : {""s, Tlv('\x02', "example.com")}) {
     const string good = WithChecksum(behind);
     ExpectHeader(good, header);
@@ -245,9 +251,9 @@ TEST(ProxyHeader, IsWrittenAsItIsRead) {
     char out[kWrittenMax];
     const size_t v1 = WriteHeader(Version::kV1, &c.source, &c.destination, out);
     EXPECT_EQ(string(out, v1), c.v1);
-    ExpectHeader(string(out, v1), {c.source, c.destination});
+    ExpectHeader(string(out, v1), Told(c.source, c.destination));
     const size_t v2 = WriteHeader(Version::kV2, &c.source, &c.destination, out);
-    ExpectHeader(string(out, v2), {c.source, c.destination});
+    ExpectHeader(string(out, v2), Told(c.source, c.destination));
   }
   char out[kWrittenMax];
   const size_t size = WriteHeader(Version::kV2, &cases[0].source, &cases[0].destination, out);

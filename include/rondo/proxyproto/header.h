@@ -17,9 +17,10 @@ struct Endpoint {
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 
-// What a header says. Without endpoints: the connection is the proxy's own (LOCAL, UNKNOWN, unix
-// sockets), or of a kind that has none. Both are there, or neither.
+// What a header says. Without endpoints: the connection is the proxy's own (`local`), or that of a
+// client of whom nothing is known (UNKNOWN, unix sockets, datagrams). Both are there, or neither.
 struct Header {
+  bool local = false;  // LOCAL, which version 2 alone can say
   std::optional<Endpoint> source;
   std::optional<Endpoint> destination;
 };
