@@ -136,9 +136,23 @@ rt::Task<bool> AdminConnection::ReadHead() {
   }
 }
 
-rt::Task<AdminConnection::Next> AdminConnection::ServeRequest() {
+// A certificate counts as long as the same is asked of clients as when it was shown: a
+// changed authority is not gone round by a connection, or a handshake, that was there before.
+bool AdminConnection::Verified() const {
+  if (!verified_ || tls_ == server_.tls()) return verified_;
+  if (server_.tls() == nullptr) return false;
+  const tls::ServerSettings& then = tls_->settings();
+  const tls::ServerSettings& now = server_.tls()->settings();
+  return then.client_auth == now.client_auth && then.client_ca == now.client_ca;
+}
+
+Access AdminConnection::MayCall() const {
   const bool open = AdminApi::IsOpen(head_.method, head_.target);
-  const Access access = CheckAccess(server_.access(), head_, open, verified_);
+  return CheckAccess(server_.access(), head_, open, Verified());
+}
+
+rt::Task<AdminConnection::Next> AdminConnection::ServeRequest() {
+  Access access = MayCall();
   const bool has_body = head_.framing == http::Framing::kChunked || head_.content_length > 0;
   AdminReply reply;
   bool keep = head_.keep_alive;
@@ -149,7 +163,12 @@ rt::Task<AdminConnection::Next> AdminConnection::ServeRequest() {
   } else {
     const http::Refusal refusal = co_await ReadBody();
     if (refusal && refusal.status == 0) co_return Next::kClose;
-    if (refusal) {
+    // Another configuration may have come while the body did.
+    access = MayCall();
+    if (access != Access::kGranted) {
+      reply = RefuseAccess(access);
+      if (refusal) keep = false;
+    } else if (refusal) {
       reply = ReplyTo(refusal);
       keep = false;
     } else {
@@ -162,6 +181,8 @@ rt::Task<AdminConnection::Next> AdminConnection::ServeRequest() {
     co_await StreamEvents(*reply.events_after);
     co_return Next::kClose;
   }
+  // Who stays is asked anew who he is.
+  if (tls_ != server_.tls()) keep = false;
   const bool sent = co_await SendReply(reply, keep);
   const bool goes_on = sent && keep && !server_.stopping();
   co_return goes_on ? Next::kRequest : Next::kClose;
@@ -250,7 +271,7 @@ rt::Task<> AdminConnection::StreamEvents(uint64_t after) {
     deadline_.Clear();
     // Tells proxies in between, and us, that both ends are there.
     if (TakeTimeout()) text = ": keepalive\n\n";
-    if (token_.cancelled()) co_return;
+    if (token_.cancelled() || MayCall() != Access::kGranted) co_return;
   }
 }
 

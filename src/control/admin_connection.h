@@ -56,6 +56,8 @@ class AdminConnection : public ListHook<> {
   rt::Task<bool> SendBytes(std::string_view bytes, std::string_view more);
   rt::Task<> Finish();
 
+  bool Verified() const;
+  Access MayCall() const;
   AdminRequest RequestOf() const;
   AdminReply RefuseAccess(Access access) const;
   AdminMoment Moment() const;

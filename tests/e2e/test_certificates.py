@@ -235,6 +235,40 @@ class AdminTest(CertificatesTest):
         self.assertEqual(status, 1, said)
         self.assertIn("certificate", said)
 
+    def test_another_authority_ends_what_the_one_before_allowed(self):
+        trusted = Path(self.folder) / "trusted.pem"
+        trusted.write_bytes(self.files.ca.read_bytes())
+        rondo = self.start(f", client_ca: {trusted}")
+        operator = self.files.leaf("operator")
+        kept, streaming = (self.secure(rondo.admin(), operator) for _ in range(2))
+        self.assertEqual(kept.get("/v1/status", host="localhost").status, 200)
+
+        def shown():
+            client = self.secure(rondo.admin())
+            name = self.files.common_name(client.sock.getpeercert(binary_form=True))
+            client.close()
+            return name
+        self.files.leaf("admin", "newer")
+        eventually(lambda: shown() == "newer", "the renewed certificate")
+        answer = kept.get("/v1/status", host="localhost")
+        self.assertEqual((answer.status, answer.get("connection")), (200, "close"))
+        self.assertTrue(kept.ended())
+        kept.close()
+        kept = self.secure(rondo.admin(), operator)
+        self.assertEqual(kept.get("/v1/status", host="localhost").status, 200)
+        streaming.request(target="/v1/events", host="localhost")
+        streaming.take_until(b": rondo\n\n")
+        with tempfile.TemporaryDirectory() as folder:
+            trusted.write_bytes(Files(folder).ca.read_bytes())
+        rondo.signal(signal.SIGHUP)
+        rondo.wait_line("reloaded")
+        answer = kept.get("/v1/status", host="localhost")
+        self.assertEqual((answer.status, answer.get("connection")), (403, "close"))
+        self.assertTrue(kept.ended())
+        streaming.rest()
+        for client in (kept, streaming):
+            client.close()
+
     def test_ctl_believes_only_the_authority_it_was_given(self):
         rondo = self.start()
         self.assertEqual(self.ctl(rondo, "--ca", self.files.ca, "status")[0], 0)
