@@ -250,6 +250,12 @@ std::optional<LoadedServer> TlsFiles::Admin(const config::AdminTls& tls) {
   return loaded;
 }
 
+// Read once, as files are; but they are not among those that are watched.
+const std::string& TlsFiles::SystemAuthorities() {
+  if (!system_authorities_) system_authorities_ = tls::SystemAuthoritiesText();
+  return *system_authorities_;
+}
+
 std::optional<LoadedClient> TlsFiles::Upstream(const std::string& name,
                                                const config::UpstreamTls& tls) {
   const Place place{tls.where, "upstreams." + name + ".tls"};
@@ -269,7 +275,8 @@ std::optional<LoadedClient> TlsFiles::Upstream(const std::string& name,
     }
   }
   loaded.digest = tls.verify ? "verify " : "trust ";
-  AddTo(loaded.digest, loaded.settings.ca);
+  const bool of_system = tls.verify && tls.ca.empty();
+  AddTo(loaded.digest, of_system ? SystemAuthorities() : loaded.settings.ca);
   if (!tls.cert.empty()) {
     loaded.settings.certificate = Pair(place, tls.cert, tls.key);
     if (loaded.settings.certificate == nullptr) return std::nullopt;

@@ -104,6 +104,7 @@ class TlsFiles {
   std::string Staple(const Place& place, const std::string& path, const tls::KeyPair& pair);
   bool ClientAuthorities(const Place& place, const config::ListenerTls& tls, LoadedServer& loaded);
   bool Tickets(const Place& place, const std::string& path);
+  const std::string& SystemAuthorities();
   int64_t Now() const;
 
   const FileReader& read_;
@@ -111,6 +112,7 @@ class TlsFiles {
   TlsProblems& problems_;
   std::map<std::string, absl::StatusOr<std::string>> contents_;
   std::map<std::string, TicketFile> tickets_;
+  std::optional<std::string> system_authorities_;
 };
 
 }  // namespace rondo::control

@@ -8,6 +8,8 @@
 #include <iterator>
 #include <utility>
 
+#include "rondo/tls/client_setup.h"
+
 namespace rondo::tls {
 namespace {
 
@@ -22,17 +24,6 @@ constexpr const char* kPlaces[] = {
 std::string TextAt(const char* path) {
   std::ifstream file(path, std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-std::string SystemText() {
-  const char* named = std::getenv(X509_get_default_cert_file_env());
-  if (named != nullptr) return TextAt(named);
-  std::string text = TextAt(X509_get_default_cert_file());
-  for (const char* place : kPlaces) {
-    if (!text.empty()) return text;
-    text = TextAt(place);
-  }
-  return text;
 }
 
 // The last ones, while somebody uses them. Setups are made rarely, and almost always by one thread:
@@ -55,8 +46,19 @@ std::weak_ptr<const SystemAuthorities>& Latest() {
 
 }  // namespace
 
+std::string SystemAuthoritiesText() {
+  const char* named = std::getenv(X509_get_default_cert_file_env());
+  if (named != nullptr) return TextAt(named);
+  std::string text = TextAt(X509_get_default_cert_file());
+  for (const char* place : kPlaces) {
+    if (!text.empty()) return text;
+    text = TextAt(place);
+  }
+  return text;
+}
+
 absl::StatusOr<std::shared_ptr<const SystemAuthorities>> SystemAuthorities::Get(size_t workers) {
-  std::string text = SystemText();
+  std::string text = SystemAuthoritiesText();
   if (text.empty()) {
     return Wrong(
         "the system's certificate authorities were not found; give tls.ca, or install them "

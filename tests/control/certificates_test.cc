@@ -2,8 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -143,6 +147,31 @@ TEST_F(CertificatesTest, UpstreamsThatSayTheSameShareOneSetup) {
   EXPECT_EQ(of(0), of(1));
   EXPECT_NE(of(0), of(2));
   EXPECT_NE(of(2), nullptr);
+}
+
+TEST_F(CertificatesTest, AReloadTakesTheSystemsAuthoritiesAnew) {
+  const std::string path = ::testing::TempDir() + "rondo_system_" + std::to_string(getpid());
+  const auto install = [&](const std::string& text) { std::ofstream(path) << text; };
+  install(root_.pem());
+  ASSERT_EQ(setenv("SSL_CERT_FILE", path.c_str(), 1), 0);
+  files_["/ca.pem"] = root_.pem();
+  Connect("system");
+  Connect("unverified").verify = false;
+  Connect("own").ca = "/ca.pem";
+  const auto of = [&](size_t i) { return certificates_.Upstream(*config_.upstreams[i].tls); };
+  EXPECT_TRUE(Load());
+  const auto system = of(0);
+  const auto unverified = of(1);
+  const auto own = of(2);
+  EXPECT_FALSE(Load()) << "nothing is another one";
+  EXPECT_EQ(of(0), system);
+  install(tls::TestAuthority("Newer").pem());
+  EXPECT_TRUE(Load());
+  EXPECT_NE(of(0), system);
+  EXPECT_EQ(of(1), unverified);
+  EXPECT_EQ(of(2), own);
+  unsetenv("SSL_CERT_FILE");
+  std::remove(path.c_str());
 }
 
 TEST_F(CertificatesTest, AnErrorLeavesAllAsItWas) {

@@ -33,6 +33,9 @@ class ClientSetup {
   virtual ClientContext& ForWorker(size_t worker) const = 0;
 };
 
+// PEM: the authorities that the system trusts, as its file has them now; empty where there is none.
+std::string SystemAuthoritiesText();
+
 // The sessions of one worker, by backend: the latest of each; one of TLS 1.3 is taken once (RFC
 // 8446 §C.4). At most kMax. A session is only taken by the setup, and for the name, it was verified
 // by.
