@@ -91,20 +91,7 @@ absl::Status KeepOnly(uint32_t kept) {
   return absl::ErrnoToStatus(errno, "process.user: cannot give up capabilities");
 }
 
-}  // namespace
-
-absl::StatusOr<Account> FindAccount(std::string_view user) {
-  const size_t colon = user.find(':');
-  Account account;
-  if (absl::Status found = FindUser(std::string(user.substr(0, colon)), account); !found.ok())
-    return found;
-  if (colon == std::string_view::npos) return account;
-  if (absl::Status found = FindGroup(std::string(user.substr(colon + 1)), account.gid); !found.ok())
-    return found;
-  return account;
-}
-
-absl::Status BecomeAccount(const Account& account) {
+absl::Status Become(const Account& account) {
   if (geteuid() == account.uid && getuid() == account.uid && getegid() == account.gid)
     return absl::OkStatus();
   Capabilities before;
@@ -124,6 +111,27 @@ absl::Status BecomeAccount(const Account& account) {
   if (setuid(0) == 0)
     return absl::InternalError("process.user: root could be had again, which must not be");
   return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Account> FindAccount(std::string_view user) {
+  const size_t colon = user.find(':');
+  Account account;
+  if (absl::Status found = FindUser(std::string(user.substr(0, colon)), account); !found.ok())
+    return found;
+  if (colon == std::string_view::npos) return account;
+  if (absl::Status found = FindGroup(std::string(user.substr(colon + 1)), account.gid); !found.ok())
+    return found;
+  return account;
+}
+
+absl::Status BecomeAccount(const Account& account) {
+  const bool forbidden = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0;
+  absl::Status become = Become(account);
+  // With another account the kernel decides anew, by fs.suid_dumpable.
+  if (forbidden) ForbidCoreDumps();
+  return become;
 }
 
 int MayReplace(const std::string& path) {

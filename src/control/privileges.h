@@ -24,7 +24,8 @@ absl::StatusOr<Account> FindAccount(std::string_view user);
 
 // Becomes that account for good, with its groups. CAP_NET_BIND_SERVICE is kept where it was there,
 // so that a reload may open port 443; nothing else is. No effect where the process is that account
-// already. REQUIRES: threads that are there need no capability.
+// already. Core dumps that were forbidden stay so. REQUIRES: threads that are there need no
+// capability.
 absl::Status BecomeAccount(const Account& account);
 
 // Whether the process as it is now may make and replace files beside `path`; whether it may read
