@@ -95,18 +95,18 @@ void Talk(Channel& channel, OpensslPeer& client, std::string behind) {
   EXPECT_FALSE(client.failed());
 }
 
-struct Served {
+struct ServedClient {
   HandshakeResult result;
   std::unique_ptr<Channel> channel;
   std::string behind;
 };
 
-Served Serve(ServerContext& context, OpensslPeer& client, size_t piece) {
+ServedClient Serve(ServerContext& context, OpensslPeer& client, size_t piece) {
   const std::unique_ptr<Handshake> handshake = MakeServerHandshake(context);
   Met met = Meet(*handshake, client, piece);
   EXPECT_EQ(met.step, Step::kDone) << handshake->reason() << ": " << handshake->detail();
   if (met.step != Step::kDone) return {};
-  Served served{handshake->TakeResult(), handshake->TakeChannel(), std::move(met.behind)};
+  ServedClient served{handshake->TakeResult(), handshake->TakeChannel(), std::move(met.behind)};
   client.Step();
   EXPECT_TRUE(client.done());
   return served;
@@ -143,7 +143,7 @@ TEST_P(ServerHandshakeWith, IsTakenOverAndContinued) {
   PlainServerContext context(ServerContextOf());
   const UniqueSslContext client_context = ClientFor(cipher());
   OpensslPeer client(client_context.get(), Side::kClient);
-  Served served = Serve(context, client, piece());
+  ServedClient served = Serve(context, client, piece());
   ASSERT_NE(served.channel, nullptr);
   EXPECT_TRUE(IsRecordChannel(*served.channel));
   EXPECT_EQ(served.result.version,
@@ -161,7 +161,7 @@ TEST_P(ServerHandshakeWith, CountsHoweverManyTicketsThereAre) {
     PlainServerContext context(std::move(ssl_context));
     const UniqueSslContext client_context = ClientFor(cipher());
     OpensslPeer client(client_context.get(), Side::kClient);
-    Served served = Serve(context, client, piece());
+    ServedClient served = Serve(context, client, piece());
     ASSERT_NE(served.channel, nullptr);
     Talk(*served.channel, client, served.behind);
   }
@@ -177,7 +177,7 @@ TEST_P(ServerHandshakeWith, IsResumed) {
       SSL_set_session(client.ssl(), session);
       SSL_SESSION_free(session);
     }
-    Served served = Serve(context, client, piece());
+    ServedClient served = Serve(context, client, piece());
     ASSERT_NE(served.channel, nullptr);
     EXPECT_TRUE(IsRecordChannel(*served.channel));
     EXPECT_EQ(served.result.resumed, connection > 0);
@@ -194,7 +194,7 @@ TEST_P(ServerHandshakeWith, AsksAgainForAnotherKeyShare) {
   const UniqueSslContext client_context = ClientFor(cipher());
   SSL_CTX_set1_groups_list(client_context.get(), "X25519:P-384:P-256");
   OpensslPeer client(client_context.get(), Side::kClient);
-  Served served = Serve(context, client, piece());
+  ServedClient served = Serve(context, client, piece());
   ASSERT_NE(served.channel, nullptr);
   Talk(*served.channel, client, served.behind);
 }
@@ -211,7 +211,7 @@ TEST_P(ServerHandshakeWith, SeesTheCertificateOfTheClientAlsoWhenResumed) {
   for (int connection = 0; connection < 2; ++connection) {
     OpensslPeer client(client_context.get(), Side::kClient);
     if (session != nullptr) SSL_set_session(client.ssl(), session);
-    Served served = Serve(context, client, piece());
+    ServedClient served = Serve(context, client, piece());
     ASSERT_NE(served.channel, nullptr);
     EXPECT_EQ(served.result.resumed, connection == 1);
     ASSERT_NE(served.result.client, nullptr);
@@ -234,7 +234,7 @@ TEST_P(ServerHandshakeWith, KeepsRecordsAsSmallAsTheClientAsks) {
     UseCertificate(client_context.get(), ClientPair());
     SSL_CTX_set_tlsext_max_fragment_length(client_context.get(), static_cast<uint8_t>(code));
     OpensslPeer client(client_context.get(), Side::kClient);
-    Served served = Serve(context, client, piece());
+    ServedClient served = Serve(context, client, piece());
     ASSERT_NE(served.channel, nullptr);
     EXPECT_GT(served.channel->SealedSize(16384), 16384u + 150);
     Talk(*served.channel, client, served.behind);
@@ -339,7 +339,7 @@ TEST(ServerHandshake, StaysWithOpensslForCiphersThatTheRecordLayerDoesNotHave) {
     const UniqueSslContext client_context =
         ClientFor({TLS1_2_VERSION, "ECDHE-RSA-AES128-SHA256", TestKey::kRsa});
     OpensslPeer client(client_context.get(), Side::kClient);
-    Served served = Serve(context, client, piece);
+    ServedClient served = Serve(context, client, piece);
     ASSERT_NE(served.channel, nullptr);
     EXPECT_FALSE(IsRecordChannel(*served.channel));
     Talk(*served.channel, client, served.behind);
