@@ -88,11 +88,12 @@ class RtSuite : public ::testing::TestWithParam<RtWorld> {
       world_ = std::make_unique<SimulatedWorld>(world.seed);
     }
     loop_.emplace(world_->engine());
-    token_.emplace(world_->engine());
+    token_.emplace(loop_->engine());
   }
   void TearDown() override {
     if (world_ == nullptr) return;
     for (const int fd : open_) engine().Close(fd);
+    RunUntil([this] { return !loop_->secure().busy(); });
     EXPECT_EQ(engine().buffers().buffers_out(), 0u);
     EXPECT_EQ(loop_->frames().blocks_out(), 0u);
     EXPECT_TRUE(loop_->wheel().empty());
@@ -102,7 +103,7 @@ class RtSuite : public ::testing::TestWithParam<RtWorld> {
   }
 
   bool is_real() { return world_->is_real(); }
-  io::Engine& engine() { return world_->engine(); }
+  io::Engine& engine() { return loop_->engine(); }
   Loop& loop() { return *loop_; }
   Freelist& frames() { return loop_->frames(); }
   CancelToken& token() { return *token_; }
@@ -157,6 +158,11 @@ class RtSuite : public ::testing::TestWithParam<RtWorld> {
   void PeerClose(int fd) {
     std::erase(open_, fd);
     engine().Close(fd);
+  }
+  // What was `fd` is to be closed as `secured`.
+  void Replace(int fd, int secured) {
+    std::erase(open_, fd);
+    open_.push_back(secured);
   }
 
   struct Pair {
