@@ -126,6 +126,7 @@ bool OpensslChannel::Write(std::span<const iovec> parts, size_t skip, size_t byt
     from = gathered;
     for (size_t at = 0; at < bytes; parts = parts.subspan(1), skip = 0) {
       const size_t piece = std::min(bytes - at, parts[0].iov_len - skip);
+      if (piece == 0) continue;  // an empty part may stand nowhere
       std::memcpy(gathered + at, static_cast<const char*>(parts[0].iov_base) + skip, piece);
       at += piece;
     }
