@@ -13,10 +13,7 @@ Certificates::Set::~Set() {
 }
 
 Certificates::Certificates(FileReader read, size_t workers)
-    : read_(std::move(read)),
-      workers_(workers),
-      memory_keys_(std::make_shared<tls::TicketKeys>()),
-      force_(std::make_unique<Set>()) {}
+    : read_(std::move(read)), workers_(workers), force_(std::make_unique<Set>()) {}
 
 TlsProblems Certificates::Prepare(const TlsWanted& wanted, WallTime now) {
   TlsProblems problems;
@@ -102,7 +99,11 @@ std::shared_ptr<const tls::ClientSetup> Certificates::SameClient(std::string_vie
 
 // Keys of a file live as long as it is named: setups hold them, and see what becomes of them.
 std::shared_ptr<tls::TicketKeys> Certificates::TicketsFor(const std::string& path) {
-  if (path.empty()) return memory_keys_;
+  if (path.empty()) {
+    // Made when somebody needs them: without TLS nothing of libcrypto is ever set up.
+    if (memory_keys_ == nullptr) memory_keys_ = std::make_shared<tls::TicketKeys>();
+    return memory_keys_;
+  }
   std::shared_ptr<tls::TicketKeys>& keys = prepared_->ticket_keys[path];
   if (keys != nullptr) return keys;
   const auto before = force_->ticket_keys.find(path);
@@ -146,6 +147,8 @@ std::shared_ptr<const tls::ClientSetup> Certificates::Upstream(
   return nullptr;
 }
 
-void Certificates::RotateTickets() { memory_keys_->Rotate(); }
+void Certificates::RotateTickets() {
+  if (memory_keys_ != nullptr) memory_keys_->Rotate();
+}
 
 }  // namespace rondo::control

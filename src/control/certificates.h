@@ -72,7 +72,7 @@ class Certificates {
 
   const FileReader read_;
   const size_t workers_;
-  const std::shared_ptr<tls::TicketKeys> memory_keys_;
+  std::shared_ptr<tls::TicketKeys> memory_keys_;  // null until a listener has TLS
   std::unique_ptr<Set> force_;
   std::unique_ptr<Set> prepared_;  // null: nothing is
   std::vector<std::string> paths_;
