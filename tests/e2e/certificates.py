@@ -1,5 +1,6 @@
 """Certificates for tests: an authority of our own, and leaves of it, made by openssl."""
 import os
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -19,10 +20,10 @@ class Authority:
     """Its files stand in `folder`: NAME.pem and NAME.key."""
 
     def __init__(self, folder, name="ca"):
-        self.folder, self.name = Path(folder), name
-        self.file = self._make(name, f"/CN=Test authority {name}", "ec", "-addext",
-                               "basicConstraints=critical,CA:TRUE", "-addext",
-                               "keyUsage=critical,keyCertSign,cRLSign,digitalSignature")[0]
+        self.folder = Path(folder)
+        self.file, self.key = self._make(name, f"/CN=Test authority {name}", "ec", "-addext",
+                                         "basicConstraints=critical,CA:TRUE", "-addext",
+                                         "keyUsage=critical,keyCertSign,cRLSign,digitalSignature")
 
     def _make(self, name, subject, kind, *more):
         cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
@@ -33,12 +34,12 @@ class Authority:
         os.replace(f"{cert}.new", cert)
         return cert, key
 
-    def leaf(self, name, hosts=("localhost", "127.0.0.1"), kind="ec"):
-        """(certificate, key) for names and addresses, good for servers and clients."""
+    def leaf(self, name, hosts=("localhost", "127.0.0.1"), kind="ec", subject=None):
+        """(certificate, key) for names and addresses, good for servers and clients. Without any: for a client."""
         alternatives = ",".join(("IP:" if host[0].isdigit() or ":" in host else "DNS:") + host for host in hosts)
-        return self._make(name, f"/CN={hosts[0]}", kind, "-CA", self.file, "-CAkey",
-                          self.folder / f"{self.name}.key", "-addext", "basicConstraints=critical,CA:FALSE",
-                          "-addext", f"subjectAltName={alternatives}")
+        return self._make(name, subject or f"/CN={hosts[0] if hosts else name}", kind, "-CA", self.file, "-CAkey",
+                          self.key, "-addext", "basicConstraints=critical,CA:FALSE",
+                          *(("-addext", f"subjectAltName={alternatives}") if hosts else ()))
 
     def context(self, version=None, client=None):
         """For Python's clients: trusts this authority alone."""
@@ -49,12 +50,17 @@ class Authority:
             context.load_cert_chain(*client)
         return context
 
+    @staticmethod
+    def common_name(der):
+        """Of a certificate as Python's ssl shows it."""
+        return openssl("x509", "-inform", "der", "-noout", "-subject", input=der).decode().rsplit("=", 1)[1].strip()
+
 
 def secure(address, context, name="localhost", session=None):
     """A client over TLS."""
     host, _, port = address.rpartition(":")
-    plain = harness.socket.create_connection((host.strip("[]"), int(port)), harness.DEADLINE)
-    plain.setsockopt(harness.socket.IPPROTO_TCP, harness.socket.TCP_NODELAY, 1)
+    plain = socket.create_connection((host.strip("[]"), int(port)), harness.DEADLINE)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return harness.Client(context.wrap_socket(plain, server_hostname=name, session=session))
 
 

@@ -1,10 +1,11 @@
 """Copies conf/ to a folder and makes the files beside it that the examples name: certificates of one authority
-and their keys, a revocation list, an OCSP answer, ticket keys. All made by openssl, all for one day."""
+and their keys, a revocation list, an OCSP answer, ticket keys. All made by openssl."""
 import datetime
 import os
 import shutil
-import subprocess
 from pathlib import Path
+
+from certificates import Authority, openssl
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 AUTHORITIES = ("authority", "services", "clients", "operators", "backends")
@@ -26,13 +27,6 @@ default_md = sha256
 """
 
 
-def openssl(*arguments, **options):
-    done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, timeout=60, check=False, **options)
-    if done.returncode != 0:
-        raise AssertionError(f"openssl {arguments}: {done.stderr.decode()}")
-    return done.stdout
-
-
 class ExampleFiles:
     """In `folder`: the files of conf/, and certs/."""
 
@@ -43,9 +37,8 @@ class ExampleFiles:
         for file in CONF.glob("*.yaml"):
             shutil.copy(file, self.folder)
         (self.folder / "backends.yaml").write_text("[]\n")
-        self.authority = self.certs / "authority.pem"
-        self._make("authority", "/CN=Rondo's tests", "-addext", "basicConstraints=critical,CA:TRUE",
-                   "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature")
+        self._made = Authority(self.certs, "authority")
+        self.authority = self._made.file
         for name in AUTHORITIES[1:]:
             shutil.copy(self.authority, self.certs / f"{name}.pem")
         for name, hosts in LEAVES.items():
@@ -54,18 +47,9 @@ class ExampleFiles:
         self._revocations()
         self._staple("web")
 
-    def _make(self, name, subject, *more):
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256",
-                "-days", 1, "-subj", subject, "-keyout", self.certs / f"{name}.key", "-out",
-                self.certs / f"{name}.pem", *more)
-
     def leaf(self, name, hosts=()):
         """A certificate for `hosts`, good for servers and clients. Without any: for a client."""
-        names = ",".join(f"DNS:{host}" for host in hosts)
-        self._make(name, f"/CN={hosts[0] if hosts else name}", "-CA", self.authority, "-CAkey",
-                   self.certs / "authority.key", "-addext", "basicConstraints=critical,CA:FALSE",
-                   *(("-addext", f"subjectAltName={names}") if names else ()))
-        return self.certs / f"{name}.pem", self.certs / f"{name}.key"
+        return self._made.leaf(name, hosts)
 
     def _revocations(self):
         """Lists on which nobody stands."""

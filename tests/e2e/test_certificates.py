@@ -13,42 +13,8 @@ import unittest
 from pathlib import Path
 
 import harness
+from certificates import Authority, secure
 from harness import BINARY, EndToEnd, Wire, eventually, ok
-
-
-def openssl(*arguments):
-    done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode != 0:
-        raise AssertionError(f"openssl {arguments}: {done.stderr}")
-
-
-class Files:
-    """An authority, and leaves of it."""
-
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        self.ca = self._make("ca", "/CN=Test authority", "-addext", "basicConstraints=critical,CA:TRUE",
-                             "-addext", "keyUsage=critical,keyCertSign,cRLSign")[0]
-
-    def _make(self, name, subject, *more):
-        cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256", "-days",
-                "2", "-subj", subject, "-keyout", f"{key}.new", "-out", f"{cert}.new", *more)
-        os.replace(f"{key}.new", key)
-        os.replace(f"{cert}.new", cert)
-        return cert, key
-
-    def leaf(self, name, common_name="localhost"):
-        return self._make(name, f"/CN={common_name}", "-CA", self.ca, "-CAkey", self.folder / "ca.key", "-addext",
-                          "basicConstraints=critical,CA:FALSE", "-addext",
-                          "subjectAltName=DNS:localhost,IP:127.0.0.1")
-
-    def common_name(self, der):
-        path = self.folder / "shown.der"
-        path.write_bytes(der)
-        done = subprocess.run(["openssl", "x509", "-inform", "der", "-in", path, "-noout", "-subject"],
-                              capture_output=True, text=True, timeout=30, check=True)
-        return done.stdout.rsplit("=", 1)[1].strip()
 
 
 class TlsBackend:
@@ -86,7 +52,7 @@ class TlsBackend:
 class CertificatesTest(EndToEnd):
     def setUp(self):
         super().setUp()
-        self.files = Files(self.folder)
+        self.files = Authority(self.folder)
 
     def check(self, text):
         path = Path(self.folder) / "checked.yaml"
@@ -99,12 +65,7 @@ class CertificatesTest(EndToEnd):
                 "    routes: [{respond: {status: 200, body: hello}}]\n")
 
     def secure(self, address, cert=None):
-        context = ssl.create_default_context(cafile=self.files.ca)
-        if cert:
-            context.load_cert_chain(*cert)
-        host, port = address.rsplit(":", 1)
-        plain = socket.create_connection((host, int(port)), harness.DEADLINE)
-        return harness.Client(context.wrap_socket(plain, server_hostname="localhost"))
+        return secure(address, self.files.context(client=cert))
 
     def shown(self, rondo, listener="web"):
         client = self.secure(rondo.address(listener))
@@ -145,12 +106,12 @@ class CheckTest(CertificatesTest):
 
 class ReloadTest(CertificatesTest):
     def test_sighup_takes_the_new_pair_and_open_connections_live_on(self):
-        cert, key = self.files.leaf("web", "first")
+        cert, key = self.files.leaf("web", subject="/CN=first")
         rondo = self.rondo(self.tls(cert, key))
         old = self.secure(rondo.address())
         self.assertEqual(old.get().text(), "hello")
         self.assertEqual(self.shown(rondo), "first")
-        self.files.leaf("web", "second")
+        self.files.leaf("web", subject="/CN=second")
         rondo.signal(signal.SIGHUP)
         rondo.wait_line("reloaded")
         self.assertEqual(self.shown(rondo), "second")
@@ -158,23 +119,23 @@ class ReloadTest(CertificatesTest):
         old.close()
 
     def test_a_changed_file_is_used_by_itself_and_a_broken_one_is_not(self):
-        cert, key = self.files.leaf("web", "first")
+        cert, key = self.files.leaf("web", subject="/CN=first")
         rondo = self.rondo(self.tls(cert, key))
         old = self.secure(rondo.address())
-        self.files.leaf("web", "second")
+        self.files.leaf("web", subject="/CN=second")
         eventually(lambda: self.shown(rondo) == "second", "the changed certificate")
         good = cert.read_bytes()
         cert.write_text("rubbish")
         rondo.wait_line("certificates and keys stay as they were: .*web.pem")
         self.assertEqual(self.shown(rondo), "second")
         cert.write_bytes(good)
-        self.files.leaf("web", "third")
+        self.files.leaf("web", subject="/CN=third")
         eventually(lambda: self.shown(rondo) == "third", "the third certificate")
         self.assertEqual(old.get().text(), "hello")
         old.close()
 
     def test_a_reload_with_a_broken_key_changes_nothing(self):
-        cert, key = self.files.leaf("web", "first")
+        cert, key = self.files.leaf("web", subject="/CN=first")
         rondo = self.rondo(self.tls(cert, key))
         rondo.config.write_text(rondo.config.read_text().replace("hello", "changed").replace(str(key), str(cert)))
         rondo.signal(signal.SIGHUP)
@@ -223,21 +184,21 @@ class AdminTest(CertificatesTest):
         return done.returncode, done.stdout + done.stderr
 
     def test_who_shows_a_certificate_may_call_and_probes_need_none(self):
-        rondo = self.start(f", client_ca: {self.files.ca}")
+        rondo = self.start(f", client_ca: {self.files.file}")
         self.assertEqual(self.call(rondo, "/healthz"), 200)
         self.assertEqual(self.call(rondo, "/readyz"), 200)
         self.assertEqual(self.call(rondo, "/v1/status"), 403)
         operator = self.files.leaf("operator")
         self.assertEqual(self.call(rondo, "/v1/status", operator), 200)
-        status, said = self.ctl(rondo, "--ca", self.files.ca, "--cert", operator[0], "--key", operator[1], "status")
+        status, said = self.ctl(rondo, "--ca", self.files.file, "--cert", operator[0], "--key", operator[1], "status")
         self.assertEqual(status, 0, said)
-        status, said = self.ctl(rondo, "--ca", self.files.ca, "status")
+        status, said = self.ctl(rondo, "--ca", self.files.file, "status")
         self.assertEqual(status, 1, said)
         self.assertIn("certificate", said)
 
     def test_another_authority_ends_what_the_one_before_allowed(self):
         trusted = Path(self.folder) / "trusted.pem"
-        trusted.write_bytes(self.files.ca.read_bytes())
+        trusted.write_bytes(self.files.file.read_bytes())
         rondo = self.start(f", client_ca: {trusted}")
         operator = self.files.leaf("operator")
         kept, streaming = (self.secure(rondo.admin(), operator) for _ in range(2))
@@ -248,7 +209,7 @@ class AdminTest(CertificatesTest):
             name = self.files.common_name(client.sock.getpeercert(binary_form=True))
             client.close()
             return name
-        self.files.leaf("admin", "newer")
+        self.files.leaf("admin", subject="/CN=newer")
         eventually(lambda: shown() == "newer", "the renewed certificate")
         answer = kept.get("/v1/status", host="localhost")
         self.assertEqual((answer.status, answer.get("connection")), (200, "close"))
@@ -259,7 +220,7 @@ class AdminTest(CertificatesTest):
         streaming.request(target="/v1/events", host="localhost")
         streaming.take_until(b": rondo\n\n")
         with tempfile.TemporaryDirectory() as folder:
-            trusted.write_bytes(Files(folder).ca.read_bytes())
+            trusted.write_bytes(Authority(folder).file.read_bytes())
         rondo.signal(signal.SIGHUP)
         rondo.wait_line("reloaded")
         answer = kept.get("/v1/status", host="localhost")
@@ -271,7 +232,7 @@ class AdminTest(CertificatesTest):
 
     def test_ctl_believes_only_the_authority_it_was_given(self):
         rondo = self.start()
-        self.assertEqual(self.ctl(rondo, "--ca", self.files.ca, "status")[0], 0)
+        self.assertEqual(self.ctl(rondo, "--ca", self.files.file, "status")[0], 0)
         status, said = self.ctl(rondo, "status")
         self.assertEqual(status, 3, said)
         status, said = self.ctl(rondo, "--ca", f"{self.folder}/none.pem", "status")
@@ -315,12 +276,12 @@ class UpstreamTest(CertificatesTest):
         status, said = self.call(rondo, "PUT", "/v1/upstreams/api", upstream)
         self.assertEqual(status, 400, said)
         self.assertIn("none.pem", said)
-        upstream["tls"]["ca"] = str(self.files.ca)
+        upstream["tls"]["ca"] = str(self.files.file)
         status, said = self.call(rondo, "PUT", "/v1/upstreams/api", upstream)
         self.assertEqual(status, 200, said)
         eventually(lambda: self.get(rondo).text() == "secret", "an answer over TLS")
         shown = json.loads(self.call(rondo, "GET", "/v1/upstreams/api")[1])
-        self.assertEqual(shown["config"]["tls"]["ca"], str(self.files.ca))
+        self.assertEqual(shown["config"]["tls"]["ca"], str(self.files.file))
         self.assertEqual(shown["states"].get("up"), 1, shown)
 
     def test_checks_say_by_a_proxy_header_that_they_are_our_own(self):
@@ -349,7 +310,7 @@ class UpstreamTest(CertificatesTest):
         rondo = self.rondo(
             'listeners: {web: {listen: ["127.0.0.1:0"], routes: [{upstream: api}]}}\n'
             f"upstreams: {{api: {{backends: [\"{backend.address}\"], health_check: {{path: /, interval: 1s}},\n"
-            f"  tls: {{ca: {self.files.ca}, sni: elsewhere.example}}}}}}\n")
+            f"  tls: {{ca: {self.files.file}, sni: elsewhere.example}}}}}}\n")
 
         def detail():
             shown = json.loads(self.call(rondo, "GET", "/v1/upstreams/api")[1])

@@ -3,16 +3,15 @@ client's TLS."""
 import hashlib
 import re
 import signal
-import socket
 import ssl
-import subprocess
 import threading
 import time
 import urllib.request
 from pathlib import Path
 
 import harness
-from harness import DEADLINE, Client, EndToEnd, eventually, one_route
+from certificates import Authority, secure
+from harness import DEADLINE, EndToEnd, eventually, one_route
 
 
 class Protection(EndToEnd):
@@ -268,31 +267,10 @@ upstreams: {}
         self.assertEqual(client.response().reason(), "missing_host")
 
 
-class Certificates:
-    """An authority and leaves of it, in files."""
-
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        self.make("ca", "/CN=Test authority", "-addext", "basicConstraints=critical,CA:TRUE",
-                  "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-
-    def make(self, name, subject, *more):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-sha256", "-days", "2", "-subj", subject, "-keyout", f"{self.folder}/{name}.key", "-out",
-                        f"{self.folder}/{name}.pem", *more], check=True, capture_output=True, timeout=60)
-
-    def leaf(self, name, subject):
-        self.make(name, subject, "-CA", f"{self.folder}/ca.pem", "-CAkey", f"{self.folder}/ca.key", "-addext",
-                  "basicConstraints=critical,CA:FALSE", "-addext", "subjectAltName=DNS:localhost")
-
-
 class Encrypted(EndToEnd):
     def secured(self, rondo, certificate=None):
-        context = ssl.create_default_context(cafile=f"{self.folder}/ca.pem")
-        if certificate is not None:
-            context.load_cert_chain(f"{self.folder}/{certificate}.pem", f"{self.folder}/{certificate}.key")
-        plain = socket.create_connection(("127.0.0.1", rondo.port()), timeout=DEADLINE)
-        client = Client(context.wrap_socket(plain, server_hostname="localhost"))
+        shown = certificate and (f"{self.folder}/{certificate}.pem", f"{self.folder}/{certificate}.key")
+        client = secure(rondo.address(), self.authority.context(client=shown))
         self._clients.append(client)
         return client
 
@@ -304,9 +282,9 @@ class Encrypted(EndToEnd):
                 request = connection.request()
                 seen.append(request)
                 connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nStrict-Transport-Security: max-age=1\r\n\r\nok")
-        certificates = Certificates(self.folder)
-        certificates.leaf("server", "/CN=localhost")
-        certificates.leaf("alice", "/CN=alice/O=Example, Inc.")
+        self.authority = Authority(self.folder)
+        self.authority.leaf("server")
+        self.authority.leaf("alice", (), subject="/CN=alice/O=Example, Inc.")
         rondo = self.rondo(f"""
 listeners:
   web:
@@ -344,7 +322,7 @@ upstreams:
                                             "x-client-subject", "x-client-verified"])
         self.assertEqual(seen[1].get("X-Client-Verified"), "SUCCESS")
         self.assertIn("CN=alice", seen[1].get("X-Client-Subject"))
-        self.assertEqual(seen[1].get("X-Client-Issuer"), "CN=Test authority")
+        self.assertEqual(seen[1].get("X-Client-Issuer"), "CN=Test authority ca")
         der = ssl.PEM_cert_to_DER_cert(Path(f"{self.folder}/alice.pem").read_text())
         self.assertEqual(seen[1].get("X-Client-Fingerprint"), hashlib.sha256(der).hexdigest())
 
