@@ -15,6 +15,7 @@ import sys
 ROOMS = {
     "base": (0, ()),
     "http": (1, ()),
+    "http2": (1, ("http",)),
     "proxyproto": (1, ()),
     "protect": (1, ()),
     "tls": (1, ()),
