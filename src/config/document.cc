@@ -174,6 +174,18 @@ Document RouteOf(const RouteConfig& route, Extent extent) {
   return out.Take();
 }
 
+Fields Http2Of(const Http2& http2, Extent extent) {
+  const Http2 standard;
+  Fields out(extent);
+  out.Put("max_streams", http2.max_streams, http2.max_streams == standard.max_streams);
+  out.Put("stream_window", SizeOf(http2.stream_window),
+          http2.stream_window == standard.stream_window);
+  out.Put("connection_window", SizeOf(http2.connection_window),
+          http2.connection_window == standard.connection_window);
+  out.Put("max_age", DurationOf(http2.max_age), http2.max_age == standard.max_age);
+  return out;
+}
+
 Document ListenerOf(const Listener& listener, Extent extent) {
   Fields out(extent);
   Document listen = Document::array();
@@ -183,6 +195,7 @@ Document ListenerOf(const Listener& listener, Extent extent) {
   out.Put("proxy_protocol", listener.proxy_protocol ? "on" : "off", !listener.proxy_protocol);
   out.Put("via", listener.via.empty() ? "off" : listener.via, listener.via.empty());
   PutTls(out, listener.tls);
+  out.PutSection("http2", Http2Of(listener.http2, extent));
   PutListenerLimits(out, listener);
   Document routes = Document::array();
   for (const RouteConfig& route : listener.routes) routes.push_back(RouteOf(route, extent));

@@ -1,6 +1,7 @@
 // How the backends of an upstream are checked, warmed up and drained.
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 
 #include "config/build.h"
 #include "config/host_checks.h"
@@ -13,6 +14,7 @@ namespace rondo::config {
 namespace {
 
 constexpr size_t kExpectBodyMax = 4096;
+constexpr size_t kServiceMax = 255;
 
 // "200" or "200-299".
 std::optional<StatusRange> ParseStatusRange(std::string_view text) {
@@ -107,13 +109,57 @@ void BuildHttpCheck(const Section& section, HealthCheck& check) {
   BuildExpectBody(section, check);
 }
 
-void RefuseHttpKeys(const Section& section) {
-  for (const std::string_view leaf :
-       {"method", "path", "host", "headers", "expect_status", "expect_body"}) {
+// A call sets these by itself.
+bool IsOfGrpc(std::string_view name) {
+  constexpr std::string_view kPrefix = "grpc-";
+  return http::EqualsIgnoreCase(name, "Content-Type") || http::EqualsIgnoreCase(name, "TE") ||
+         http::EqualsIgnoreCase(name.substr(0, kPrefix.size()), kPrefix);
+}
+
+void BuildGrpcCheck(const Section& section, HealthCheck& check) {
+  ReadChecked(section, "host", CheckProbeHost, check.host);
+  BuildHeaders(section, check.headers);
+  for (const auto& [name, value] : check.headers) {
+    if (!IsOfGrpc(name)) continue;
+    section.context().AddError(section.Find("headers")->where,
+                               Cat("`headers` has ", Quoted(name),
+                                   ", which a check of `type: grpc` sets by itself: remove it"));
+  }
+  const std::optional<Text> service = section.ReadText("service");
+  if (!service) return;
+  check.service = service->value;
+  if (check.service.size() > kServiceMax) {
+    section.context().AddError(service->where,
+                               Cat("`service` must have at most ", kServiceMax, " bytes"));
+  }
+}
+
+// Keys of checks of another type.
+void RefuseKeys(const Section& section, std::string_view type,
+                std::initializer_list<std::string_view> leaves) {
+  for (const std::string_view leaf : leaves) {
     const Entry* entry = section.Find(leaf);
     if (entry == nullptr) continue;
     section.context().AddError(
-        entry->where, Cat("`", leaf, "` has no meaning for a check of `type: tcp`: remove it"));
+        entry->where,
+        Cat("`", leaf, "` has no meaning for a check of `type: ", type, "`: remove it"));
+  }
+}
+
+void BuildByType(const Section& section, HealthCheck& check) {
+  switch (check.type) {
+    case HealthCheck::Type::kHttp:
+      RefuseKeys(section, "http", {"service"});
+      BuildHttpCheck(section, check);
+      break;
+    case HealthCheck::Type::kTcp:
+      RefuseKeys(section, "tcp",
+                 {"method", "path", "host", "headers", "expect_status", "expect_body", "service"});
+      break;
+    case HealthCheck::Type::kGrpc:
+      RefuseKeys(section, "grpc", {"method", "path", "expect_status", "expect_body"});
+      BuildGrpcCheck(section, check);
+      break;
   }
 }
 
@@ -124,6 +170,7 @@ void BuildHealthCheck(const Section& upstream, std::optional<HealthCheck>& confi
   const std::optional<std::string> type = section->ReadChoice("type");
   const bool is_known = type || section->Find("type") == nullptr;
   if (type == "tcp") check.type = HealthCheck::Type::kTcp;
+  if (type == "grpc") check.type = HealthCheck::Type::kGrpc;
   section->ReadDuration("interval", check.interval);
   section->ReadDuration("timeout", check.timeout);
   section->ReadWhole("healthy_threshold", check.healthy_threshold);
@@ -132,11 +179,7 @@ void BuildHealthCheck(const Section& upstream, std::optional<HealthCheck>& confi
     section->ReadWhole("port", port);
     check.port = port;
   }
-  if (check.type == HealthCheck::Type::kTcp) {
-    RefuseHttpKeys(*section);
-  } else if (is_known) {
-    BuildHttpCheck(*section, check);
-  }
+  if (is_known) BuildByType(*section, check);
 }
 
 void BuildWarmUp(const Section& upstream, std::optional<WarmUp>& config) {

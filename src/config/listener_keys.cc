@@ -20,6 +20,9 @@ constexpr Key kListenerKeys[] = {
      "version 1 or 2, and are closed where they do not. Others are served as they are.",
      0, 0, "off|on"},
     {"listeners.*.tls", kMap, "", "HTTPS in place of HTTP. Left out: plain."},
+    {"listeners.*.http2", kMap, "",
+     "HTTP/2: over TLS where `tls.alpn` has it, in plain from clients that begin with it (prior "
+     "knowledge). What a head may be is in `limits`."},
     {"listeners.*.allow", kList, "[]",
      "Networks or addresses of clients that are let in. Empty: all that are not in `deny`."},
     {"listeners.*.deny", kList, "[]",
@@ -43,8 +46,8 @@ constexpr Key kListenerKeys[] = {
      "there is none."},
     {"listeners.*.tls.min_version", kChoice, "\"1.2\"", "The oldest version of TLS.", 0, 0,
      "1.2|1.3"},
-    {"listeners.*.tls.alpn", kList, "[http/1.1]", "Protocols to agree on, the preferred one first.",
-     0, 0, "http/1.1", "h2"},
+    {"listeners.*.tls.alpn", kList, "[h2, http/1.1]",
+     "Protocols to agree on, the preferred one first: `h2`, `http/1.1`.", 0, 0, "h2|http/1.1"},
     {"listeners.*.tls.hsts", kDuration, "none",
      "Tells browsers to come by HTTPS only, for so long (Strict-Transport-Security, whole "
      "seconds). "
@@ -72,6 +75,18 @@ constexpr Key kListenerKeys[] = {
      "Required: the certificate's private key, a PEM file without a password."},
     {"listeners.*.tls.certificates[].ocsp", kText, "none",
      "A file with the OCSP answer (DER) to staple."},
+
+    {"listeners.*.http2.max_streams", kWhole, "128",
+     "Requests that a client may have under way at once on a connection.", 1, 1000},
+    {"listeners.*.http2.stream_window", kSize, "64KiB",
+     "What a client may send of a request's body before some of it went on.", 64 * kKiB, 16 * kMiB},
+    {"listeners.*.http2.connection_window", kSize, "1MiB",
+     "The same for all requests of a connection together; at least `stream_window`.", 64 * kKiB,
+     64 * kMiB},
+    {"listeners.*.http2.max_age", kDuration, "0s",
+     "A connection this old takes no further request: the client is told (GOAWAY), what is under "
+     "way ends, and the next one goes to a new connection. 0s: never.",
+     0, kYear},
 
     {"listeners.*.connections.total", kWhole, "0",
      "On this listener; any more are closed at once. 0: no limit.", 0, 10'000'000},

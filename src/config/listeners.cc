@@ -115,6 +115,23 @@ void BuildProxyProtocol(const Section& section, Listener& listener) {
       "header is believed, such as [10.0.0.0/8]");
 }
 
+void BuildHttp2(const Section& listener, Http2& http2) {
+  const std::optional<Section> section = listener.ReadSection("http2");
+  if (!section) return;
+  section->ReadWhole("max_streams", http2.max_streams);
+  section->ReadSize("stream_window", http2.stream_window);
+  section->ReadSize("connection_window", http2.connection_window);
+  section->ReadDuration("max_age", http2.max_age);
+  if (http2.stream_window <= http2.connection_window) return;
+  const Entry* stream = section->Find("stream_window");
+  const Entry* entry = stream == nullptr ? section->Find("connection_window") : stream;
+  section->context().AddError(
+      entry->value->mark,
+      Cat("`stream_window` (", FormatSize(http2.stream_window), ") is more than ",
+          "`connection_window` (", FormatSize(http2.connection_window),
+          "), which all streams share: raise the one or lower the other"));
+}
+
 Checked<std::string> CheckViaOrOff(std::string_view text) {
   if (text == "off") return {.value = std::string(), .problem = {}};
   return CheckVia(text);
@@ -147,6 +164,7 @@ std::vector<Listener> BuildListeners(const Section& root, const Config& config) 
     BuildNetworks(*section, "trusted_proxies", listener.trusted_proxies);
     BuildProxyProtocol(*section, listener);
     BuildListenerTls(*section, listener.tls);
+    BuildHttp2(*section, listener.http2);
     BuildListenerLimits(*section, listener);
     ReadChecked(*section, "via", CheckViaOrOff, listener.via);
     BuildRoutes(*section, upstream_names, listener);

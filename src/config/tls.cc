@@ -93,7 +93,6 @@ void BuildAlpn(const Section& section, std::vector<std::string>& alpn) {
   if (!list) return;
   const Key& key = *FindKey("listeners.*.tls", "alpn");
   const std::vector<std::string_view> words = SplitChoices(key.choices);
-  const std::vector<std::string_view> later = SplitChoices(key.later_choices);
   Context& context = section.context();
   alpn.clear();
   for (const Node* node : *list) {
@@ -101,12 +100,7 @@ void BuildAlpn(const Section& section, std::vector<std::string>& alpn) {
         ReadElement(context, *node, "alpn", "a protocol such as http/1.1");
     if (!text) continue;
     const std::string& value = text->value;
-    if (std::ranges::find(later, value) != later.end()) {
-      context.AddError(text->where, Cat("`alpn: ", value,
-                                        "` is part of Rondo's configuration but not available in "
-                                        "this version: use ",
-                                        QuotedList(words, "or")));
-    } else if (std::ranges::find(words, value) == words.end()) {
+    if (std::ranges::find(words, value) == words.end()) {
       context.AddError(text->where,
                        Cat("`alpn` has ", Quoted(value), ", but takes ", QuotedList(words, "or")));
     } else if (std::ranges::find(alpn, value) != alpn.end()) {

@@ -60,6 +60,24 @@ Document ExpectedOf(const std::vector<StatusRange>& ranges) {
   return list;
 }
 
+std::string_view TypeName(HealthCheck::Type type) {
+  switch (type) {
+    case HealthCheck::Type::kHttp:
+      return "http";
+    case HealthCheck::Type::kTcp:
+      return "tcp";
+    case HealthCheck::Type::kGrpc:
+      return "grpc";
+  }
+  return {};
+}
+
+void PutGrpcCheck(Fields& out, const HealthCheck& check) {
+  out.PutText("host", check.host);
+  out.Put("headers", PairsOf(check.headers), check.headers.empty());
+  out.PutText("service", check.service);
+}
+
 void PutHttpCheck(Fields& out, const HealthCheck& check) {
   const HealthCheck standard;
   out.Put("method", check.method, check.method == standard.method);
@@ -75,9 +93,8 @@ void PutHealthCheck(Fields& out, const std::optional<HealthCheck>& config) {
   if (!config) return out.PutOff("health_check");
   const HealthCheck& check = *config;
   const HealthCheck standard;
-  const bool is_http = check.type == HealthCheck::Type::kHttp;
   Fields section(out.extent());
-  section.Put("type", is_http ? "http" : "tcp", is_http);
+  section.Put("type", TypeName(check.type), check.type == standard.type);
   section.Put("interval", DurationOf(check.interval), check.interval == standard.interval);
   section.Put("timeout", DurationOf(check.timeout), check.timeout == standard.timeout);
   section.Put("healthy_threshold", check.healthy_threshold,
@@ -89,7 +106,8 @@ void PutHealthCheck(Fields& out, const std::optional<HealthCheck>& config) {
   } else {
     section.PutOff("port");
   }
-  if (is_http) PutHttpCheck(section, check);
+  if (check.type == HealthCheck::Type::kHttp) PutHttpCheck(section, check);
+  if (check.type == HealthCheck::Type::kGrpc) PutGrpcCheck(section, check);
   out.Add("health_check", section.Take());
 }
 
@@ -176,6 +194,10 @@ std::string_view ProtocolName(Protocol protocol) {
   switch (protocol) {
     case Protocol::kHttp1:
       return "http1";
+    case Protocol::kH2c:
+      return "h2c";
+    case Protocol::kH2:
+      return "h2";
   }
   return {};
 }

@@ -44,11 +44,14 @@ constexpr Key kUpstreamKeys[] = {
     {"upstreams.*.queue", kMap, "",
      "Where requests wait while every backend is at its `max_connections`."},
     {"upstreams.*.retries", kMap, "", "What is tried again on another backend, and how often."},
-    {"upstreams.*.protocol", kChoice, "http1", "What backends speak.", 0, 0, "http1", "h2c|h2|tcp"},
+    {"upstreams.*.protocol", kChoice, "http1",
+     "What backends speak: HTTP/1.1; HTTP/2 in plain, begun as such (prior knowledge); or HTTP/2 "
+     "over TLS, with `tls`. A connection of HTTP/2 carries many requests at once.",
+     0, 0, "http1|h2c|h2", "tcp"},
     {"upstreams.*.timeouts", kMap, "", "How long backends may take."},
     {"upstreams.*.send_proxy", kChoice, "off",
      "The PROXY header that connections to backends begin with, for backends that ask for one: it "
-     "tells the client's address. A connection is then kept for one client.",
+     "tells the client's address. A connection is then kept for one client; not with HTTP/2.",
      0, 0, "off|v1|v2"},
     {"upstreams.*.tls", kMap, "",
      "HTTPS to backends. Left out: plain; `tls: {}` takes the defaults below."},
@@ -137,9 +140,11 @@ constexpr Key kUpstreamKeys[] = {
     {"upstreams.*.tls.key", kText, "none", "Its private key, a PEM file; with `cert`."},
 
     {"upstreams.*.health_check.type", kChoice, "http",
-     "`http`: a request that must be answered well; `tcp`: a connection that must be accepted. The "
-     "keys from `method` on are for `http` only.",
-     0, 0, "http|tcp", "grpc"},
+     "`http`: a request that must be answered well, by the upstream's `protocol`; `tcp`: a "
+     "connection that must be accepted; `grpc`: a call of `grpc.health.v1.Health/Check` that must "
+     "be answered with SERVING, only with `protocol: h2` or `h2c`. The keys from `method` on are "
+     "for `http` only, but `host` and `headers` are for `grpc` too, and `service` only for that.",
+     0, 0, "http|tcp|grpc"},
     {"upstreams.*.health_check.interval", kDuration, "5s",
      "Between the checks of a backend, spread with some jitter.", 10, kDay},
     {"upstreams.*.health_check.timeout", kDuration, "2s",
@@ -161,6 +166,8 @@ constexpr Key kUpstreamKeys[] = {
      "Status codes that are well: codes or ranges such as `200-299`.", 200, 599},
     {"upstreams.*.health_check.expect_body", kText, "",
      "A text that must be within the first 64KiB of the body."},
+    {"upstreams.*.health_check.service", kText, "",
+     "The service to ask for, `shop.v1.Orders`. Left out: the server as a whole."},
 
     {"upstreams.*.passive_health.max_fails", kWhole, "3",
      "Failures in a row within `fail_timeout` that take a backend out for `fail_timeout`; 0: off. "

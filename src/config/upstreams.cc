@@ -112,6 +112,47 @@ void BuildQueue(const Section& upstream, Queue& queue) {
   section->ReadDuration("timeout", queue.timeout);
 }
 
+// What must or cannot go with HTTP/2.
+void CheckProtocol(const Section& section, const Upstream& upstream) {
+  Context& context = section.context();
+  const Entry* protocol = section.Find("protocol");
+  const bool wrote_tls = upstream.tls || !section.Missing("tls");
+  if (upstream.protocol == Protocol::kH2 && !wrote_tls) {
+    context.AddError(protocol->value->mark,
+                     "`protocol: h2` is HTTP/2 over TLS: write `tls` too (`tls: {}` takes its "
+                     "defaults), or `h2c` for HTTP/2 in plain");
+  }
+  if (upstream.protocol == Protocol::kH2c && upstream.tls) {
+    context.AddError(protocol->value->mark,
+                     "`protocol: h2c` is HTTP/2 in plain, but there is a `tls`: write `h2`, or "
+                     "remove `tls`");
+  }
+  if (upstream.protocol != Protocol::kHttp1 && upstream.send_proxy != SendProxy::kOff) {
+    context.AddError(section.Find("send_proxy")->where,
+                     "`send_proxy` tells one client's address for a whole connection, which all "
+                     "clients share with HTTP/2: remove it, or write `protocol: http1`");
+  }
+  const bool asks_grpc =
+      upstream.health_check && upstream.health_check->type == HealthCheck::Type::kGrpc;
+  if (asks_grpc && upstream.protocol == Protocol::kHttp1) {
+    context.AddError(section.Find("health_check")->where,
+                     "a check of `type: grpc` needs HTTP/2: write `protocol: h2c` for the "
+                     "upstream, or `h2` with `tls`");
+  }
+}
+
+void BuildProtocol(const Section& section, Upstream& upstream) {
+  if (const std::optional<std::string> version = section.ReadChoice("send_proxy")) {
+    if (*version == "v1") upstream.send_proxy = SendProxy::kV1;
+    if (*version == "v2") upstream.send_proxy = SendProxy::kV2;
+  }
+  const std::optional<std::string> protocol = section.ReadChoice("protocol");
+  if (protocol == "h2c") upstream.protocol = Protocol::kH2c;
+  if (protocol == "h2") upstream.protocol = Protocol::kH2;
+  // What a wrong value was to be is not known.
+  if (protocol || section.Missing("protocol")) CheckProtocol(section, upstream);
+}
+
 }  // namespace
 
 Upstream BuildUpstream(const Section& section, std::string_view name) {
@@ -126,11 +167,7 @@ Upstream BuildUpstream(const Section& section, std::string_view name) {
   BuildRetries(section, upstream.retries);
   BuildUpstreamTimeouts(section, upstream.timeouts);
   BuildUpstreamTls(section, upstream.tls);
-  if (const std::optional<std::string> version = section.ReadChoice("send_proxy")) {
-    if (*version == "v1") upstream.send_proxy = SendProxy::kV1;
-    if (*version == "v2") upstream.send_proxy = SendProxy::kV2;
-  }
-  section.ReadChoice("protocol");  // the only choice there is yet is the default
+  BuildProtocol(section, upstream);
   return upstream;
 }
 

@@ -92,6 +92,7 @@ rt::Task<CheckResult> MakeCheck(ProbeConnection& connection, const config::Healt
     case config::HealthCheck::Type::kTcp:
       co_return CheckResult{.detail = "connected"};
     case config::HealthCheck::Type::kHttp:
+    case config::HealthCheck::Type::kGrpc:
       break;
   }
   const std::string request = CheckRequest(check, to, user_agent);

@@ -242,7 +242,7 @@ std::optional<LoadedServer> TlsFiles::Admin(const config::AdminTls& tls) {
   good = ClientAuthorities(place, as_listener, loaded) && good;
   if (!good) return std::nullopt;
   loaded.served.front().listener = kAdminScope;
-  loaded.settings.alpn = as_listener.alpn;
+  loaded.settings.alpn = {"http/1.1"};  // all that the API speaks
   loaded.settings.client_auth = AuthOf(as_listener.client_auth);
   loaded.settings.ticket_scope = kAdminScope;
   AddTo(loaded.digest, loaded.settings.client_ca);

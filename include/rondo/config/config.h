@@ -132,12 +132,22 @@ struct RouteConfig {
   friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
 };
 
+// What a listener grants a connection that speaks HTTP/2.
+struct Http2 {
+  uint32_t max_streams = 128;            // at once, 1 to 1000
+  uint32_t stream_window = 64 * 1024;    // bytes a client may send ahead; <= connection_window
+  uint32_t connection_window = 1 << 20;  // the same over all of a connection's streams
+  Duration max_age = std::chrono::seconds(0);  // then it is drained; 0: never
+  friend bool operator==(const Http2&, const Http2&) = default;
+};
+
 struct Listener {
   std::string name = {};
   std::vector<SocketAddress> listen = {};  // at least one; none twice in the configuration
   std::vector<Network> trusted_proxies = {};
   bool proxy_protocol = false;          // only with trusted_proxies or unix sockets
   std::optional<ListenerTls> tls = {};  // nothing: plain
+  Http2 http2 = {};                     // plain: by prior knowledge; TLS: where its alpn has h2
   std::vector<Network> allow = {};      // as of a route; both must let a client in
   std::vector<Network> deny = {};
   uint32_t connections_total = 0;        // 0: no limit

@@ -24,11 +24,11 @@ enum class ClientAuth : uint8_t { kOff, kOptional, kRequired };
 
 // Towards clients.
 struct ListenerTls {
-  std::vector<CertificateFiles> certificates = {};  // at least one; the first is the default
-  bool tls13_only = false;                          // min_version: "1.3"
-  std::vector<std::string> alpn = {"http/1.1"};     // in our order; empty: not negotiated
-  std::optional<Duration> hsts = {};                // whole seconds; nothing: no header
-  ClientAuth client_auth = ClientAuth::kOff;        // kOff exactly where client_ca is empty
+  std::vector<CertificateFiles> certificates = {};     // at least one; the first is the default
+  bool tls13_only = false;                             // min_version: "1.3"
+  std::vector<std::string> alpn = {"h2", "http/1.1"};  // in our order; empty: not negotiated
+  std::optional<Duration> hsts = {};                   // whole seconds; nothing: no header
+  ClientAuth client_auth = ClientAuth::kOff;           // kOff exactly where client_ca is empty
   std::string client_ca = {};
   std::string crl = {};  // only with client_ca
   // X-Client-Verified and its like for backends, from the certificate; false without client_ca.

@@ -128,7 +128,11 @@ struct StatusRange {
 
 // Active checks of each backend.
 struct HealthCheck {
-  enum class Type : uint8_t { kHttp, kTcp };
+  enum class Type : uint8_t {
+    kHttp,
+    kTcp,
+    kGrpc,  // grpc.health.v1.Health/Check; only with Protocol::kH2c or kH2
+  };
   Type type = Type::kHttp;
   Duration interval = std::chrono::seconds(5);
   Duration timeout = std::chrono::seconds(2);  // may be longer than the interval: none overlap
@@ -136,13 +140,15 @@ struct HealthCheck {
   uint32_t unhealthy_threshold = 3;
   std::optional<uint16_t> port = {};  // else the backend's; of no meaning for unix sockets
 
-  // Of kHttp alone; else at their defaults.
+  // Of kHttp alone, but for host and headers, which kGrpc has too; else at their defaults.
   std::string method = "GET";                                     // GET, HEAD, OPTIONS or POST
   std::string path = "/";                                         // with a query where it has one
   std::string host = {};                                          // empty: the backend's address
   std::vector<std::pair<std::string, std::string>> headers = {};  // editable names and values
   std::vector<StatusRange> expect_status = {{.first = 200, .last = 200}};  // at least one
   std::string expect_body = {};  // a part of the body; empty: whatever; never with HEAD
+  // Of kGrpc alone: what is asked for; empty: the server as a whole. At most 255 bytes.
+  std::string service = {};
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 
@@ -163,7 +169,13 @@ struct WarmUp {
   friend bool operator==(const WarmUp&, const WarmUp&) = default;
 };
 
-enum class Protocol : uint8_t { kHttp1 };
+// What is spoken with backends. The last two share connections among requests, so that send_proxy
+// is kOff with them.
+enum class Protocol : uint8_t {
+  kHttp1,  // over TLS where there is `tls`
+  kH2c,    // HTTP/2 by prior knowledge; never with `tls`
+  kH2,     // HTTP/2 over TLS; always with `tls`
+};
 
 // The PROXY header that a connection to a backend begins with.
 enum class SendProxy : uint8_t { kOff, kV1, kV2 };
