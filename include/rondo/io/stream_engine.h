@@ -26,7 +26,10 @@
 // A stream to a backend (of a connection that we joined): the same the other way round. Sends take
 // a request, receives give the answer; once all of that was taken, 0. A stream that the backend
 // gave up is -ECONNREFUSED where it says that it did nothing with the request (RFC 9113 §8.7), and
-// -ECONNRESET else; sends are -EPIPE from then on. Close resets what is not over (CANCEL).
+// -ECONNRESET else; sends are -EPIPE from then on. Close resets what is not over (CANCEL). It is over
+// once the answer's framing says so and the request was sent whole: an END_STREAM that only comes
+// behind that (in an empty DATA frame, say) is waited for, without anybody above, so that backends
+// see no reset for every request.
 //
 // A connection reads nothing as long as more than a bound of its own frames waits to be sent, so
 // that a peer that does not read cannot make us hold more.
@@ -87,6 +90,9 @@ class Http2Connection {
   virtual bool in_head() const = 0;
   // What waits to be sent does not get away: since when. kNever: nothing waits.
   virtual Instant stalled_since() const = 0;
+  // When anything was last received (its start, before that): who has said nothing since long
+  // before a request timed out may be gone.
+  virtual Instant heard_at() const = 0;
 
   // Says GOAWAY, lets the streams that are open end, then closes. Server: in two steps, with a
   // moment between (RFC 9113 §6.8), so that no request on its way is lost.
