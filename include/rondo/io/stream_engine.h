@@ -56,7 +56,8 @@ class Http2Owner {
  public:
   // Server: a client began a stream, whose descriptor is the owner's from here on.
   virtual void OnStream(Http2Connection& connection, int fd) = 0;
-  // streams(), room(), ending() or settings_received() changed.
+  // streams(), room(), ending() or settings_received() changed, or in_head_since() came to be a
+  // moment (where all that was received has been looked at: a head that comes whole tells nobody).
   virtual void OnChange(Http2Connection& connection) = 0;
   // It is over: the last call; `connection` is gone after it. Its streams were closed by their
   // owners before. `reason`: null for an ordinary end, else a static word (h2_flood,
@@ -86,8 +87,8 @@ class Http2Connection {
   virtual size_t streams() const = 0;
   // No further stream begins: GOAWAY was said by either side, or it has failed or ended.
   virtual bool ending() const = 0;
-  // Server: a head has begun and not ended since.
-  virtual bool in_head() const = 0;
+  // Server: since when a head has begun that has not ended since; kNever: none has.
+  virtual Instant in_head_since() const = 0;
   // What waits to be sent does not get away: since when. kNever: nothing waits.
   virtual Instant stalled_since() const = 0;
   // When anything was last received (its start, before that): who has said nothing since long
