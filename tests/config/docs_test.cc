@@ -193,7 +193,7 @@ TEST(ConfigFiles, InConfLoad) {
       ADD_FAILURE() << FormatError(entry.path().string(), error);
     ++files;
   }
-  EXPECT_GE(files, 10u);
+  EXPECT_GE(files, 12u);
 }
 
 TEST(ConfigFiles, HaveOneWithEveryKey) {
@@ -233,6 +233,7 @@ TEST(ConfigFiles, HaveOneWithEveryKey) {
       .client_headers = true,
       .ticket_keys = certs + "/tickets.key"};
   EXPECT_EQ(web.tls, tls);
+  EXPECT_EQ(web.http2, Http2());
   EXPECT_EQ(web.routes.at(0).rate_limit, (RateLimit{.requests = 100, .burst = 100}));
   EXPECT_EQ(config.upstreams.at(0).tls, (UpstreamTls{.ca = certs + "/backends.pem",
                                                      .cert = certs + "/rondo.pem",
@@ -252,6 +253,8 @@ TEST(ConfigFiles, HaveOneWithEveryKey) {
   EXPECT_EQ(config.upstreams.at(0).health_check, check);
   EXPECT_EQ(config.upstreams.at(1).sticky, Sticky());
   EXPECT_EQ(config.upstreams.at(1).hash_key, HashKey());
+  EXPECT_EQ(config.upstreams.at(2).health_check,
+            (HealthCheck{.type = HealthCheck::Type::kGrpc, .service = "shop.v1.Orders"}));
   EXPECT_EQ(config.upstreams.at(0).retries, Retries());
   EXPECT_EQ(config.upstreams.at(0).timeouts, UpstreamTimeouts());
 }

@@ -1,5 +1,6 @@
 #include "config/drawn_config.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <set>
@@ -141,7 +142,7 @@ class Drawer {
       if (Coin()) files.ocsp = "/a b.ocsp";
     }
     tls.tls13_only = Coin();
-    if (Coin()) tls.alpn.clear();
+    if (Coin()) tls.alpn.resize(Below(2));
     if (Coin()) tls.hsts = Seconds(0, 1'000'000);
     if (Coin()) tls.ticket_keys = "/: tickets";
     if (Coin()) return;
@@ -172,6 +173,12 @@ class Drawer {
     const bool is_unix = listener.listen.front().kind == SocketAddress::Kind::kUnix;
     if (is_unix || !listener.trusted_proxies.empty()) listener.proxy_protocol = Coin();
     if (Coin()) DrawTls(listener.tls.emplace());
+    Http2& http2 = listener.http2;
+    if (Coin()) http2.max_streams = From(1, 1000);
+    if (Coin()) http2.connection_window = From(64 << 10, 64 << 20);
+    const uint32_t most = std::min<uint32_t>(http2.connection_window, 16 << 20);
+    if (Coin()) http2.stream_window = From(64 << 10, most);
+    if (Coin()) http2.max_age = Millis(0, 100'000);
     DrawNetworks(listener.allow);
     DrawNetworks(listener.deny);
     if (Coin()) listener.connections_total = From(0, 10'000'000);
@@ -192,7 +199,7 @@ class Drawer {
     return limit;
   }
 
-  HealthCheck DrawCheck() {
+  HealthCheck DrawCheck(bool has_http2) {
     HealthCheck check;
     if (Coin()) check.interval = Millis(10, 60'000);
     if (Coin()) check.timeout = Millis(1, 60'000);
@@ -201,6 +208,13 @@ class Drawer {
     if (Coin()) check.port = static_cast<uint16_t>(From(1, 65535));
     if (Coin()) {
       check.type = HealthCheck::Type::kTcp;
+      return check;
+    }
+    if (has_http2 && Coin()) {
+      check.type = HealthCheck::Type::kGrpc;
+      if (Coin()) check.host = "api.example.com";
+      if (Coin()) check.headers = Pairs();
+      if (Coin()) check.service = OddText();
       return check;
     }
     if (Coin()) check.method = Coin() ? "HEAD" : "OPTIONS";
@@ -261,7 +275,7 @@ class Drawer {
   }
 
   void DrawLife(Upstream& upstream) {
-    if (Coin()) upstream.health_check = DrawCheck();
+    if (Coin()) upstream.health_check = DrawCheck(upstream.protocol != Protocol::kHttp1);
     if (Coin()) upstream.passive_health.max_fails = From(0, 1'000'000);
     if (Coin()) upstream.passive_health.fail_timeout = Millis(10, 100'000);
     if (Coin()) {
@@ -274,6 +288,13 @@ class Drawer {
     if (Coin()) upstream.slow_start = Millis(0, 100'000);
     if (Coin()) upstream.panic_percent = From(0, 100);
     if (Coin()) upstream.drain_timeout = Seconds(0, 1000);
+  }
+
+  void DrawProtocol(Upstream& upstream) {
+    if (Coin()) DrawTls(upstream.tls.emplace());
+    if (Coin()) upstream.protocol = upstream.tls ? Protocol::kH2 : Protocol::kH2c;
+    const bool shares = upstream.protocol != Protocol::kHttp1;
+    if (!shares && Coin()) upstream.send_proxy = Coin() ? SendProxy::kV1 : SendProxy::kV2;
   }
 
   Upstream DrawUpstream(std::string name) {
@@ -289,6 +310,7 @@ class Drawer {
       if (Coin()) upstream.sticky->ttl = Seconds(0, 9000);
     }
     DrawBackends(upstream);
+    DrawProtocol(upstream);
     DrawLife(upstream);
     if (Coin()) upstream.keepalive = {From(0, 65536), Millis(1, 9999), From(0, 99), Millis(0, 99)};
     if (Coin()) upstream.queue = {From(0, 1'000'000), Millis(1, 60'000)};
@@ -299,8 +321,6 @@ class Drawer {
     if (Coin()) retries.body_buffer = From(0, 16 << 20);
     if (Coin()) upstream.timeouts.connect = Millis(1, 99'999);
     if (Coin()) upstream.timeouts.tunnel = Seconds(1, 999'999);
-    if (Coin()) upstream.send_proxy = Coin() ? SendProxy::kV1 : SendProxy::kV2;
-    if (Coin()) DrawTls(upstream.tls.emplace());
     return upstream;
   }
 

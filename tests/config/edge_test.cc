@@ -89,7 +89,7 @@ TEST(ListenerTlsKeys, HaveDefaultsForAllButTheCertificates) {
   const Config config = ConfigOf(InTls("certificates: [{cert: c, key: k}]"));
   EXPECT_EQ(config.listeners.at(0).tls,
             (ListenerTls{.certificates = {{.cert = "conf/c", .key = "conf/k"}}}));
-  EXPECT_EQ(ListenerTls().alpn, std::vector<std::string>{"http/1.1"});
+  EXPECT_EQ(ListenerTls().alpn, (std::vector<std::string>{"h2", "http/1.1"}));
   EXPECT_EQ(ConfigOf(InListener("via: off")).listeners.at(0).tls, std::nullopt);
   // A client's certificate is required where authorities are named and nothing else is said.
   const Config mutual = ConfigOf(InTls("certificates: [{cert: c, key: k}], client_ca: a"));
@@ -144,10 +144,9 @@ TEST(ListenerTlsKeys, RefuseVersionsAndProtocolsThatAreNotThere) {
        {"2:80: `min_version` is `1.1`, but must be `1.2` or `1.3`: write `1.2`"}},
       {InTls(pair + "min_version: TLSv1.2"),
        {"2:80: `min_version` is `TLSv1.2`, but must be `1.2` or `1.3`"}},
-      {InTls(pair + "alpn: [h2, http/1.1]"),
-       {"2:74: `alpn: h2` is part of Rondo's configuration but not available in this version: use "
-        "`http/1.1`"}},
-      {InTls(pair + "alpn: [http/1.0]"), {"2:74: `alpn` has `http/1.0`, but takes `http/1.1`"}},
+      {InTls(pair + "alpn: [http/1.0]"),
+       {"2:74: `alpn` has `http/1.0`, but takes `h2` or `http/1.1`"}},
+      {InTls(pair + "alpn: [h2c]"), {"2:74: `alpn` has `h2c`, but takes `h2` or `http/1.1`"}},
       {InTls(pair + "alpn: [http/1.1, http/1.1]"), {"2:84: `alpn` has `http/1.1` twice"}},
       {InTls(pair + "hsts: 1500ms"),
        {"2:73: `hsts` must be whole seconds: the header knows nothing finer"}},

@@ -62,16 +62,13 @@ TEST(ConfigErrors, RefuseByNameWhatIsNotAvailableYet) {
   };
   Check({
       {WithLine("process: {user: rondo, upgrade_grace: 1h}"), {message("1:24", "upgrade_grace")}},
-      {InUpstream("backends: [1.1.1.1:1], health_check: {type: grpc}"),
-       {"2:53: `type: grpc` is part of Rondo's configuration but not available in this version: "
-        "use `http` or `tcp`"}},
       {InListener("listen: [':80'], tcp: {upstream: api}"), {message("2:26", "tcp")}},
       {InRoute("upstream: api, jwt: {jwks: keys.json}"), {message("2:51", "jwt")}},
       {InRoute("upstream: api, basic_auth: {}"), {message("2:51", "basic_auth")}},
       {InRoute("upstream: api, compress: {}"), {message("2:51", "compress")}},
-      {InUpstream("backends: [1.1.1.1:1], protocol: h2c"),
-       {"2:42: `protocol: h2c` is part of Rondo's configuration but not available in this version: "
-        "use `http1`"}},
+      {InUpstream("backends: [1.1.1.1:1], protocol: tcp"),
+       {"2:42: `protocol: tcp` is part of Rondo's configuration but not available in this version: "
+        "use `http1`, `h2c` or `h2`"}},
   });
 }
 

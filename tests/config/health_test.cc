@@ -119,9 +119,6 @@ TEST(HealthKeys, SayWhatIsWrongWithACheck) {
       {"type: tcp, path: /, expect_status: [200]",
        {"1:59: `path` has no meaning for a check of `type: tcp`: remove it",
         "1:68: `expect_status` has no meaning for a check of `type: tcp`: remove it"}},
-      {"type: grpc, path: /",
-       {"1:54: `type: grpc` is part of Rondo's configuration but not available in this version: "
-        "use `http` or `tcp`"}},
       {"port: 0", {"1:54: `port` is `0`, but must be a whole number from 1 to 65535"}},
       {"unhealthy_treshold: 1",
        {"1:48: unknown key `unhealthy_treshold`; did you mean `unhealthy_threshold`?"}},

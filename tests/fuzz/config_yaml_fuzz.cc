@@ -82,9 +82,17 @@ void CheckTls(const Listener& listener) {
   }
   FUZZ_CHECK((tls.client_auth == ClientAuth::kOff) == tls.client_ca.empty());
   if (tls.client_ca.empty()) FUZZ_CHECK(tls.crl.empty() && !tls.client_headers);
-  for (const std::string& protocol : tls.alpn) FUZZ_CHECK(protocol == "http/1.1");
-  FUZZ_CHECK(tls.alpn.size() <= 1);
+  for (const std::string& protocol : tls.alpn) {
+    FUZZ_CHECK(protocol == "h2" || protocol == "http/1.1");
+  }
+  FUZZ_CHECK(tls.alpn.size() <= 2 && (tls.alpn.size() < 2 || tls.alpn[0] != tls.alpn[1]));
   if (tls.hsts) FUZZ_CHECK(*tls.hsts % std::chrono::seconds(1) == rondo::Duration(0));
+}
+
+void CheckHttp2(const Http2& http2) {
+  FUZZ_CHECK(http2.max_streams >= 1 && http2.max_streams <= 1000);
+  FUZZ_CHECK(http2.stream_window >= 64 << 10 && http2.stream_window <= http2.connection_window);
+  FUZZ_CHECK(http2.connection_window <= 64 << 20 && http2.max_age.count() >= 0);
 }
 
 void CheckEdge(const Listener& listener) {
@@ -93,6 +101,7 @@ void CheckEdge(const Listener& listener) {
   });
   if (listener.proxy_protocol) FUZZ_CHECK(all_unix || !listener.trusted_proxies.empty());
   CheckTls(listener);
+  CheckHttp2(listener.http2);
 }
 
 void CheckRoute(const RouteConfig& route, const Config& config) {
@@ -138,9 +147,18 @@ void CheckHealth(const Upstream& upstream) {
   const HealthCheck& check = *upstream.health_check;
   FUZZ_CHECK(check.interval.count() > 0 && check.timeout.count() > 0 && check.port != 0);
   FUZZ_CHECK(check.path.starts_with('/') && !check.expect_status.empty());
+  const bool is_grpc = check.type == HealthCheck::Type::kGrpc;
+  FUZZ_CHECK(is_grpc || check.service.empty());
+  FUZZ_CHECK(!is_grpc || upstream.protocol != Protocol::kHttp1);
   for (const auto& [name, value] : check.headers) {
     FUZZ_CHECK(rondo::http::IsEditableName(name) && rondo::http::IsEditableValue(value));
   }
+}
+
+void CheckProtocol(const Upstream& upstream) {
+  FUZZ_CHECK(upstream.protocol != Protocol::kH2 || upstream.tls);
+  FUZZ_CHECK(upstream.protocol != Protocol::kH2c || !upstream.tls);
+  FUZZ_CHECK(upstream.protocol == Protocol::kHttp1 || upstream.send_proxy == SendProxy::kOff);
 }
 
 // What was accepted is written, and read back as the same.
@@ -174,6 +192,7 @@ void CheckConfig(const Config& config) {
     }
     CheckSources(upstream);
     CheckHealth(upstream);
+    CheckProtocol(upstream);
     FUZZ_CHECK(upstream.hash_key.source != HashKey::Source::kRequestId);
     if (upstream.tls) {
       FUZZ_CHECK(upstream.tls->cert.empty() == upstream.tls->key.empty());
