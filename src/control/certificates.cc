@@ -36,9 +36,9 @@ TlsProblems Certificates::Prepare(const TlsWanted& wanted, WallTime now) {
     // This thread alone serves it.
     if (loaded) AddServer(scope, *std::move(loaded), wanted.admin->where, 1, problems);
   }
-  for (const auto& [name, tls] : wanted.upstreams) {
-    auto loaded = files.Upstream(name, *tls);
-    if (loaded) AddClient(name, *tls, *std::move(loaded), problems);
+  for (const config::Upstream* upstream : wanted.upstreams) {
+    auto loaded = files.Upstream(*upstream);
+    if (loaded) AddClient(*upstream, *std::move(loaded), problems);
   }
   std::set<std::string> paths(prepared_->paths.begin(), prepared_->paths.end());
   for (std::string& path : files.Paths()) paths.insert(std::move(path));
@@ -70,21 +70,23 @@ void Certificates::AddServer(const std::string& name, LoadedServer loaded,
   prepared_->servers.insert_or_assign(name, std::move(server));
 }
 
-void Certificates::AddClient(const std::string& name, const config::UpstreamTls& tls,
-                             LoadedClient loaded, TlsProblems& problems) {
+void Certificates::AddClient(const config::Upstream& upstream, LoadedClient loaded,
+                             TlsProblems& problems) {
+  const config::UpstreamTls& tls = *upstream.tls;
   std::shared_ptr<const tls::ClientSetup> setup = SameClient(loaded.digest);
   if (setup == nullptr) {
     auto made = tls::ClientSetup::Make(loaded.settings, workers_);
     if (!made.ok()) {
       problems.errors.push_back(
           {tls.where.line, tls.where.col,
-           "upstreams." + name + ".tls: " + std::string(made.status().message())});
+           "upstreams." + upstream.name + ".tls: " + std::string(made.status().message())});
       return;
     }
     setup = *std::move(made);
   }
-  std::erase_if(prepared_->clients, [&](const Client& each) { return each.tls == tls; });
-  prepared_->clients.push_back(Client{tls, std::move(loaded.digest), std::move(setup)});
+  std::erase_if(prepared_->clients, [&](const Client& each) { return each.IsFor(upstream); });
+  prepared_->clients.push_back(
+      Client{tls, upstream.protocol, std::move(loaded.digest), std::move(setup)});
 }
 
 // Upstreams that say the same share one: authorities are large.
@@ -128,7 +130,7 @@ bool Certificates::Commit() {
     return a.first == b.first && a.second.setup == b.second.setup;
   };
   const auto same_client = [](const Client& a, const Client& b) {
-    return a.tls == b.tls && a.setup == b.setup;
+    return a.tls == b.tls && a.protocol == b.protocol && a.setup == b.setup;
   };
   return !std::ranges::equal(old->servers, force_->servers, same_server) ||
          !std::ranges::equal(old->clients, force_->clients, same_client);
@@ -140,9 +142,9 @@ std::shared_ptr<const tls::ServerSetup> Certificates::Listener(std::string_view 
 }
 
 std::shared_ptr<const tls::ClientSetup> Certificates::Upstream(
-    const config::UpstreamTls& tls) const {
+    const config::Upstream& upstream) const {
   for (const Client& each : force_->clients) {
-    if (each.tls == tls) return each.setup;
+    if (each.IsFor(upstream)) return each.setup;
   }
   return nullptr;
 }

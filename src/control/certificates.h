@@ -35,7 +35,7 @@ class Certificates {
   // In force; null where there is none.
   std::shared_ptr<const tls::ServerSetup> Listener(std::string_view name) const;
   std::shared_ptr<const tls::ServerSetup> Admin() const { return Listener(kAdminScope); }
-  std::shared_ptr<const tls::ClientSetup> Upstream(const config::UpstreamTls& tls) const;
+  std::shared_ptr<const tls::ClientSetup> Upstream(const config::Upstream& upstream) const;
   // Of all files in force.
   const std::vector<std::string>& paths() const { return paths_; }
   const std::vector<ServedCertificate>& served() const { return served_; }
@@ -52,8 +52,12 @@ class Certificates {
   };
   struct Client {
     config::UpstreamTls tls;
+    config::Protocol protocol;
     std::string digest;
     std::shared_ptr<const tls::ClientSetup> setup;
+    bool IsFor(const config::Upstream& upstream) const {
+      return upstream.tls == tls && upstream.protocol == protocol;
+    }
   };
   struct Set {
     std::map<std::string, Server, std::less<>> servers;  // by listener
@@ -65,8 +69,7 @@ class Certificates {
   };
   void AddServer(const std::string& name, LoadedServer loaded, const config::Where& where,
                  size_t workers, TlsProblems& problems);
-  void AddClient(const std::string& name, const config::UpstreamTls& tls, LoadedClient loaded,
-                 TlsProblems& problems);
+  void AddClient(const config::Upstream& upstream, LoadedClient loaded, TlsProblems& problems);
   std::shared_ptr<const tls::ClientSetup> SameClient(std::string_view digest) const;
   std::shared_ptr<tls::TicketKeys> TicketsFor(const std::string& path);
 

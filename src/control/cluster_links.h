@@ -52,7 +52,7 @@ class ClusterLinks {
   virtual std::shared_ptr<const tls::ServerSetup> ServerTls(std::string_view) const {
     return nullptr;
   }
-  virtual std::shared_ptr<const tls::ClientSetup> ClientTls(const config::UpstreamTls&) const {
+  virtual std::shared_ptr<const tls::ClientSetup> ClientTls(const config::Upstream&) const {
     return nullptr;
   }
 

@@ -20,8 +20,7 @@ std::string AllErrors(const std::vector<config::Error>& errors, const std::strin
 TlsWanted Cluster::Wanted(const config::Config& base, const Overlay& overlay) {
   TlsWanted wanted = WantedBy(base);
   for (const auto& [name, entry] : overlay.upstreams) {
-    if (entry.written && entry.written->tls)
-      wanted.upstreams.emplace_back(name, &*entry.written->tls);
+    if (entry.written && entry.written->tls) wanted.upstreams.push_back(&*entry.written);
   }
   return wanted;
 }
@@ -38,7 +37,7 @@ Result Cluster::PrepareTls(const TlsWanted& wanted) const {
 Result Cluster::PrepareTls(const config::Upstream& upstream) const {
   TlsWanted wanted;
   wanted.adds = true;
-  wanted.upstreams.emplace_back(upstream.name, &*upstream.tls);
+  wanted.upstreams.push_back(&upstream);
   const TlsProblems problems = links_.PrepareTls(wanted);
   if (problems.errors.empty()) return Done(200);
   return Refuse(400, "invalid", problems.errors.front().message, "tls");

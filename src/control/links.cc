@@ -44,8 +44,8 @@ std::shared_ptr<const tls::ServerSetup> Links::ServerTls(std::string_view listen
   return certificates_ == nullptr ? nullptr : certificates_->Listener(listener);
 }
 
-std::shared_ptr<const tls::ClientSetup> Links::ClientTls(const config::UpstreamTls& tls) const {
-  return certificates_ == nullptr ? nullptr : certificates_->Upstream(tls);
+std::shared_ptr<const tls::ClientSetup> Links::ClientTls(const config::Upstream& upstream) const {
+  return certificates_ == nullptr ? nullptr : certificates_->Upstream(upstream);
 }
 
 ProbeWire Links::WireOf(const UpstreamView& upstream, const BackendView& backend) const {
@@ -61,7 +61,7 @@ ProbeWire Links::WireOf(const UpstreamView& upstream, const BackendView& backend
       break;
   }
   if (!upstream.settings.tls) return wire;
-  wire.tls = ClientTls(*upstream.settings.tls);
+  wire.tls = ClientTls(upstream.settings);
   if (wire.tls == nullptr) return wire;
   // Behind the workers' contexts is this thread's.
   wire.context = &wire.tls->ForWorker(workers_);

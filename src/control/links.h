@@ -36,7 +36,8 @@ class Links : public ClusterLinks, public ProbeListener, public DiscoveryListene
   bool CommitTls() override;
   void DropTls() override;
   std::shared_ptr<const tls::ServerSetup> ServerTls(std::string_view listener) const override;
-  std::shared_ptr<const tls::ClientSetup> ClientTls(const config::UpstreamTls& tls) const override;
+  std::shared_ptr<const tls::ClientSetup> ClientTls(
+      const config::Upstream& upstream) const override;
   void SetSources(const std::vector<const config::Upstream*>& upstreams) override;
   void ResolveNow(const std::string& upstream) override;
   const std::vector<config::Backend>* Known(std::string_view upstream,

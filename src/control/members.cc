@@ -161,7 +161,7 @@ std::shared_ptr<const upstream::Snapshot> Members::BuildSnapshot() {
 // One that leaves keeps what it has: nobody wants it any more, but for requests that go on.
 std::shared_ptr<const tls::ClientSetup> Members::TlsOf(const Upstream& upstream) const {
   if (upstream.removing && upstream.published != nullptr) return upstream.published->tls;
-  return upstream.bare.tls ? parts_.links.ClientTls(*upstream.bare.tls) : nullptr;
+  return upstream.bare.tls ? parts_.links.ClientTls(upstream.bare) : nullptr;
 }
 
 void Members::Republish(Upstream& upstream, std::shared_ptr<const tls::ClientSetup> tls) {

@@ -36,6 +36,18 @@ tls::ClientAuth AuthOf(config::ClientAuth auth) {
   return tls::ClientAuth::kOff;
 }
 
+// What backends are offered: what they are then spoken to in, and nothing else.
+std::string_view AlpnOf(config::Protocol protocol) {
+  switch (protocol) {
+    case config::Protocol::kHttp1:
+    case config::Protocol::kH2c:  // never with TLS
+      return "http/1.1";
+    case config::Protocol::kH2:
+      return "h2";
+  }
+  return "http/1.1";
+}
+
 std::string Reason(const absl::Status& status) { return std::string(status.message()); }
 
 }  // namespace
@@ -46,14 +58,14 @@ TlsWanted WantedBy(const config::Config& config) {
     if (listener.tls) wanted.listeners.emplace_back(listener.name, &*listener.tls);
   }
   for (const config::Upstream& upstream : config.upstreams) {
-    if (upstream.tls) wanted.upstreams.emplace_back(upstream.name, &*upstream.tls);
+    if (upstream.tls) wanted.upstreams.push_back(&upstream);
   }
   if (config.admin && config.admin->tls) wanted.admin = &*config.admin->tls;
   return wanted;
 }
 
 bool TlsWanted::has_keys() const {
-  const auto with_key = [](const auto& each) { return !each.second->key.empty(); };
+  const auto with_key = [](const auto* each) { return !each->tls->key.empty(); };
   return !listeners.empty() || admin != nullptr || std::ranges::any_of(upstreams, with_key);
 }
 
@@ -256,12 +268,12 @@ const std::string& TlsFiles::SystemAuthorities() {
   return *system_authorities_;
 }
 
-std::optional<LoadedClient> TlsFiles::Upstream(const std::string& name,
-                                               const config::UpstreamTls& tls) {
-  const Place place{tls.where, "upstreams." + name + ".tls"};
+std::optional<LoadedClient> TlsFiles::Upstream(const config::Upstream& upstream) {
+  const config::UpstreamTls& tls = *upstream.tls;
+  const Place place{tls.where, "upstreams." + upstream.name + ".tls"};
   LoadedClient loaded;
   loaded.settings.verify = tls.verify;
-  loaded.settings.alpn = {"http/1.1"};
+  loaded.settings.alpn = {std::string(AlpnOf(upstream.protocol))};
   bool good = true;
   if (!tls.ca.empty()) {
     const std::string* text = Read(place, "ca", tls.ca);
@@ -275,6 +287,7 @@ std::optional<LoadedClient> TlsFiles::Upstream(const std::string& name,
     }
   }
   loaded.digest = tls.verify ? "verify " : "trust ";
+  AddTo(loaded.digest, loaded.settings.alpn.front());
   const bool of_system = tls.verify && tls.ca.empty();
   AddTo(loaded.digest, of_system ? SystemAuthorities() : loaded.settings.ca);
   if (!tls.cert.empty()) {

@@ -25,7 +25,7 @@ namespace rondo::control {
 // What of a configuration names files of TLS; all of it stays in place while it is read.
 struct TlsWanted {
   std::vector<std::pair<std::string, const config::ListenerTls*>> listeners;
-  std::vector<std::pair<std::string, const config::UpstreamTls*>> upstreams;
+  std::vector<const config::Upstream*> upstreams;  // that have `tls`
   const config::AdminTls* admin = nullptr;
   // What is in force stays beside it: this is about one upstream more.
   bool adds = false;
@@ -81,7 +81,8 @@ class TlsFiles {
   // Nothing where there were errors, which are in `problems` then.
   std::optional<LoadedServer> Listener(const std::string& name, const config::ListenerTls& tls);
   std::optional<LoadedServer> Admin(const config::AdminTls& tls);
-  std::optional<LoadedClient> Upstream(const std::string& name, const config::UpstreamTls& tls);
+  // REQUIRES: upstream.tls.
+  std::optional<LoadedClient> Upstream(const config::Upstream& upstream);
 
   // By path; those of all listeners so far.
   std::map<std::string, TicketFile>& tickets() { return tickets_; }

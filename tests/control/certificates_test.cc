@@ -101,7 +101,7 @@ TEST_F(CertificatesTest, MakesSetupsForListenersUpstreamsAndTheAdminApi) {
   EXPECT_EQ(certificates_.Listener("plain"), nullptr);
   ASSERT_NE(certificates_.Admin(), nullptr);
   EXPECT_EQ(certificates_.Admin()->settings().client_auth, tls::ClientAuth::kOptional);
-  EXPECT_NE(certificates_.Upstream(*config_.upstreams[0].tls), nullptr);
+  EXPECT_NE(certificates_.Upstream(config_.upstreams[0]), nullptr);
   EXPECT_THAT(certificates_.paths(),
               ElementsAre("/admin.key", "/admin.pem", "/ca.pem", "/web.key", "/web.pem"));
   ASSERT_EQ(certificates_.served().size(), 2U);
@@ -120,14 +120,14 @@ TEST_F(CertificatesTest, WhatDidNotChangeIsTheSameObject) {
   ASSERT_TRUE(Load());
   const auto web = certificates_.Listener("web");
   const auto other = certificates_.Listener("other");
-  const auto api = certificates_.Upstream(*config_.upstreams[0].tls);
+  const auto api = certificates_.Upstream(config_.upstreams[0]);
   EXPECT_FALSE(Load()) << "nothing is another one";
   EXPECT_EQ(certificates_.Listener("web"), web);
   PutPair("web", root_.Issue("web.example"));
   EXPECT_TRUE(Load());
   EXPECT_NE(certificates_.Listener("web"), web);
   EXPECT_EQ(certificates_.Listener("other"), other);
-  EXPECT_EQ(certificates_.Upstream(*config_.upstreams[0].tls), api);
+  EXPECT_EQ(certificates_.Upstream(config_.upstreams[0]), api);
   const auto newer = certificates_.Listener("web");
   config_.listeners[0].tls->tls13_only = true;
   EXPECT_TRUE(Load());
@@ -143,10 +143,48 @@ TEST_F(CertificatesTest, UpstreamsThatSayTheSameShareOneSetup) {
   Connect("c").verify = false;
   config_.upstreams[1].tls->sni = "b.example";
   ASSERT_TRUE(Load());
-  const auto of = [&](size_t i) { return certificates_.Upstream(*config_.upstreams[i].tls); };
+  const auto of = [&](size_t i) { return certificates_.Upstream(config_.upstreams[i]); };
   EXPECT_EQ(of(0), of(1));
   EXPECT_NE(of(0), of(2));
   EXPECT_NE(of(2), nullptr);
+}
+
+TEST_F(CertificatesTest, BackendsAreOfferedWhatTheirUpstreamSpeaks) {
+  files_["/ca.pem"] = root_.pem();
+  Connect("old").ca = "/ca.pem";
+  Connect("new").ca = "/ca.pem";
+  config_.upstreams[1].protocol = config::Protocol::kH2;
+  ASSERT_TRUE(Load());
+  const auto of = [&](size_t i) { return certificates_.Upstream(config_.upstreams[i]); };
+  const auto http1 = of(0);
+  const auto h2 = of(1);
+  ASSERT_NE(http1, nullptr);
+  ASSERT_NE(h2, nullptr);
+  EXPECT_NE(http1, h2);
+  const auto offered = [&](size_t i) {
+    TlsProblems problems;
+    const FileReader read = [&](const std::string& path) { return files_.at(path); };
+    return TlsFiles(read, Now(), problems).Upstream(config_.upstreams[i])->settings.alpn;
+  };
+  EXPECT_THAT(offered(0), ElementsAre("http/1.1"));
+  EXPECT_THAT(offered(1), ElementsAre("h2"));
+  config_.upstreams[0].protocol = config::Protocol::kH2;
+  EXPECT_TRUE(Load());
+  EXPECT_EQ(of(0), h2) << "what says the same is shared";
+}
+
+TEST_F(CertificatesTest, ListenersOfferWhatTheyAreToldAndTheAdminApiHttp1Alone) {
+  PutPair("web", root_.Issue("web.example"));
+  Listen("web", {"web"});
+  config_.admin.emplace();
+  config_.admin->tls = config::AdminTls{"/web.pem", "/web.key", "", {}};
+  ASSERT_TRUE(Load());
+  EXPECT_THAT(certificates_.Listener("web")->settings().alpn, ElementsAre("h2", "http/1.1"));
+  EXPECT_THAT(certificates_.Admin()->settings().alpn, ElementsAre("http/1.1"));
+  const auto before = certificates_.Listener("web");
+  config_.listeners[0].tls->alpn = {"http/1.1"};
+  EXPECT_TRUE(Load());
+  EXPECT_NE(certificates_.Listener("web"), before);
 }
 
 TEST_F(CertificatesTest, AReloadTakesTheSystemsAuthoritiesAnew) {
@@ -158,7 +196,7 @@ TEST_F(CertificatesTest, AReloadTakesTheSystemsAuthoritiesAnew) {
   Connect("system");
   Connect("unverified").verify = false;
   Connect("own").ca = "/ca.pem";
-  const auto of = [&](size_t i) { return certificates_.Upstream(*config_.upstreams[i].tls); };
+  const auto of = [&](size_t i) { return certificates_.Upstream(config_.upstreams[i]); };
   EXPECT_TRUE(Load());
   const auto system = of(0);
   const auto unverified = of(1);
@@ -278,11 +316,12 @@ TEST_F(CertificatesTest, OneUpstreamMoreLeavesTheRestUnread) {
   ASSERT_TRUE(Load());
   const auto web = certificates_.Listener("web");
   files_["/web.pem"] = "broken meanwhile";
-  config::UpstreamTls added;
-  added.ca = "/nowhere.pem";
+  config::Upstream added;
+  added.name = "api";
+  added.tls = config::UpstreamTls{.ca = "/nowhere.pem"};
   TlsWanted wanted;
   wanted.adds = true;
-  wanted.upstreams.emplace_back("api", &added);
+  wanted.upstreams.push_back(&added);
   EXPECT_THAT(Texts(certificates_.Prepare(wanted, Now()).errors),
               ElementsAre(HasSubstr("upstreams.api.tls: ca /nowhere.pem: No such file")));
   files_["/nowhere.pem"] = root_.pem();

@@ -66,8 +66,9 @@ class NotingLinks : public ClusterLinks {
   std::shared_ptr<const tls::ServerSetup> ServerTls(std::string_view listener) const override {
     return certificates ? certificates->Listener(listener) : nullptr;
   }
-  std::shared_ptr<const tls::ClientSetup> ClientTls(const config::UpstreamTls& tls) const override {
-    return certificates ? certificates->Upstream(tls) : nullptr;
+  std::shared_ptr<const tls::ClientSetup> ClientTls(
+      const config::Upstream& upstream) const override {
+    return certificates ? certificates->Upstream(upstream) : nullptr;
   }
   void DropPrepared() override { ++dropped; }
   void CommitConfig(const config::Config&, const config::Config&) override { ++committed; }
