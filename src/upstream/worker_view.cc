@@ -146,8 +146,9 @@ void WorkerUpstream::Adopt(std::shared_ptr<const UpstreamConfig> config) {
   if (config == config_) return;
   // What is open then was begun otherwise than it would be now: it serves what it serves, and no
   // more.
-  const bool same_way =
-      config->tls == config_->tls && config->settings.send_proxy == settings().send_proxy;
+  const bool same_way = config->tls == config_->tls &&
+                        config->settings.protocol == settings().protocol &&
+                        config->settings.send_proxy == settings().send_proxy;
   config_ = std::move(config);
   if (!same_way) {
     ++way_;
