@@ -19,16 +19,39 @@
 namespace rondo::http2 {
 
 // One stream, as its owner keeps it; the session finds it by the stream's number and never owns it.
+// It stays where it is from OnRequest or OpenStream until OnClosed, and may go then.
 class SessionStream {
  public:
+  // 0 before OnRequest has returned or OpenStream was called.
   int32_t id() const { return id_; }
 
  protected:
   ~SessionStream() = default;
 
  private:
-  friend class Session;
+  friend class SessionImpl;
+  enum class Incoming : uint8_t {
+    kHead,   // the final head of an answer is still to come
+    kBody,   // its bytes come
+    kEnded,  // all is here
+    kDeaf,   // nothing that comes is told any more, but that it was closed
+  };
   int32_t id_ = 0;
+  Incoming incoming_ = Incoming::kBody;
+  bool open_ = false;             // between OnRequest or OpenStream and OnClosed
+  bool length_known_ = false;     // body_left_ counts
+  bool tunnel_ = false;           // asked for, or there
+  bool head_method_ = false;      // client: the request was HEAD
+  bool answered_ = false;         // client: a final head came
+  bool waits_ = false;            // Supply::kWait was said and Resume not yet
+  bool end_queued_ = false;       // what ends our direction is with nghttp2
+  bool end_sent_ = false;         // and was framed
+  bool reset_here_ = false;       // by Reset
+  bool reset_there_ = false;      // by the peer
+  bool reset_after_end_ = false;  // Reset(kNoError) waits for what is queued
+  uint8_t key_size_ = 0;
+  char key_[32] = {};       // client: Sec-WebSocket-Key of a request for a tunnel
+  uint64_t body_left_ = 0;  // what Content-Length says is still to come
 };
 
 // What a session tells its owner, from within Feed, Fill or a call that says so. The owner may call
@@ -37,13 +60,16 @@ class SessionStream {
 class SessionOwner {
  public:
   // Server: a request's head is whole. Returns the stream that is told of all that follows, or
-  // null: it is refused (REFUSED_STREAM). `head.refusal`: it is to be answered with that and
-  // nothing else; its body, if any, is dropped. The text is valid during the call.
+  // null: it is refused (REFUSED_STREAM). Nothing may be submitted for it before this returned.
+  // `ends`: there is nothing behind the head, and OnEnd is not called. `head.refusal`: it is to be
+  // answered with that and nothing else; its body, if any, is dropped (neither OnData nor OnEnd is
+  // called). The text is valid during the call.
   virtual SessionStream* OnRequest(const IncomingHead& head, bool ends) = 0;
-  // Client: the head of an answer, interim ones included. A refusal: the stream was reset; OnClosed
-  // follows.
+  // Client: the head of an answer, interim ones included. `ends`: there is nothing behind it, and
+  // OnEnd is not called. A refusal: the stream was reset; OnClosed follows.
   virtual void OnResponse(SessionStream& stream, const IncomingHead& head, bool ends) = 0;
-  // Bytes of its body. They count against the windows until Consume says that they were taken.
+  // Bytes of its body, never more than its Content-Length says. They count against the windows
+  // until Consume says that they were taken.
   virtual void OnData(SessionStream& stream, std::string_view bytes) = 0;
   // The peer has sent all; `trailers` as "name: value\r\n" lines, mostly empty.
   virtual void OnEnd(SessionStream& stream, std::string_view trailers) = 0;
@@ -86,9 +112,9 @@ class Session {
   virtual ~Session() = default;
 
   enum class State : uint8_t {
-    kOpen,
-    kEnding,  // GOAWAY was said or is in what Fill gives; once Fill has nothing and streams() is 0
-              // it is over
+    kOpen,    // also behind BeginGoaway
+    kEnding,  // no further stream begins: FinishGoaway was called, or GOAWAY received; once Fill
+              // has nothing and streams() is 0 it is over
     kFailed,  // the peer broke the protocol: what Fill still gives (GOAWAY) should be sent, then it
               // is over
   };
@@ -96,6 +122,7 @@ class Session {
   // (resets by the peer, PING, SETTINGS, empty DATA, PRIORITY, WINDOW_UPDATE, malformed requests)
   // is allowed in bursts and at a rate; beyond it fails with ENHANCE_YOUR_CALM ("h2_flood").
   virtual State Feed(std::span<const char> bytes, Instant now) = 0;
+  virtual State state() const = 0;
   // Why it failed: "h2_flood", "h2_protocol_error", "h2_not_http2" (no preface); null: it has not.
   // Static.
   virtual const char* failure() const = 0;
@@ -112,7 +139,7 @@ class Session {
   // Server: an answer's head, final or interim. Client: see OpenStream. 0, or -1 where the stream
   // is gone (OnClosed has been or will be called).
   virtual int SubmitHead(SessionStream& stream, const OutgoingHead& head) = 0;
-  // In front of the Supply::kEnd that ends the body.
+  // REQUIRES: called from within the OnSupply that returns Supply::kEnd.
   virtual int SubmitTrailers(SessionStream& stream, std::span<const OutgoingField> fields) = 0;
   // Client: begins a stream with the head of its request. False where there is no room (room() ==
   // 0) or the session takes none any more; then nothing has happened. For an answer that may be a
@@ -120,7 +147,9 @@ class Session {
   virtual bool OpenStream(SessionStream& stream, const OutgoingHead& head) = 0;
   // More of an outgoing body is here.
   virtual void Resume(SessionStream& stream) = 0;
-  // Ends it now; OnClosed follows from within a later Fill.
+  // Ends it now; OnClosed follows from within a later Fill, and nothing else is called for it.
+  // kNoError is for a server whose answer is whole: what of the answer was submitted still goes out
+  // in front.
   virtual void Reset(SessionStream& stream, ErrorCode code) = 0;
   // So many bytes of OnData were taken: the peer may send as many more. Also allowed after OnClosed
   // with the stream's number, so that the connection's window does not shrink.

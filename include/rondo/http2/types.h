@@ -38,6 +38,9 @@ struct SessionOptions {
   // Of a head, as HTTP/1.1 text; and of trailers.
   uint32_t header_bytes = 32768;
   uint32_t header_count = 100;
+  // Server: of the numbers in Sec-WebSocket-Key, which a client of HTTP/2 does not send but an
+  // HTTP/1.1 backend wants. Any number.
+  uint64_t seed = 0;
 };
 
 // What begins every connection of a client that speaks HTTP/2 (RFC 9113 §3.4).
