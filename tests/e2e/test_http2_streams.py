@@ -13,9 +13,13 @@ class Messages(FramesTest):
     def test_a_head_in_pieces_of_any_size(self):
         client = self.http2(self.start())
         block = literal(request_fields(target="/pieces", headers={"x-long": "v" * 400, "cookie": "a=1"}))
-        for size in (1, 2, 7, 100):
-            pieces = [block[at:at + size] for at in range(0, len(block), size)] if size > 1 else [block[:-20], *(
-                block[at:at + 1] for at in range(len(block) - 20, len(block)))]
+        # Up to 8 further frames, which is where nghttp2 sees a flood.
+        for sizes in ([0] * 8, [1] * 8, [9, 0, 0, 1, 1], [len(block) - 1], [60, 60, 60, 60, 60, 60]):
+            pieces, at = [], 0
+            for size in sizes:
+                pieces.append(block[at:at + size])
+                at += size
+            pieces.append(block[at:])
             stream, client.next_stream = client.next_stream, client.next_stream + 2
             client.write(frame(Type.HEADERS, Flag.END_STREAM, stream, pieces[0]))
             for piece in pieces[1:-1]:
