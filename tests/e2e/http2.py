@@ -403,6 +403,12 @@ class BackendConnection:
         while not condition():
             self.pump()
 
+    def wait_end(self):
+        """Until the other side closes."""
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self.pump()
+
     def head(self):
         """The next request's head."""
         self.until(lambda: self._heads)
