@@ -74,6 +74,7 @@ class EpollEngine final : public SocketEngine {
   // deliveries.
   size_t Collect(Instant deadline);
   int Wait(Instant deadline);
+  void PrefetchReceiver(int fd);
   void OnEvent(int fd, uint32_t events);
   void OnReadable(Op& op);
 
