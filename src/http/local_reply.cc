@@ -1,6 +1,7 @@
 #include "rondo/http/local_reply.h"
 
 #include "head_writer.h"
+#include "rondo/http/grpc.h"
 
 namespace rondo::http {
 namespace {
@@ -58,6 +59,8 @@ struct Body {
       case ReplyFormat::kPlainText:
         return reply.reason.size() + 2 + message.size() + 1 +
                (reply.request_id.empty() ? 0 : kTextId.size() + reply.request_id.size() + 1);
+      case ReplyFormat::kGrpc:
+        return 0;
     }
     return 0;
   }
@@ -86,7 +89,33 @@ struct Body {
         }
         writer.Byte('\n');
         break;
+      case ReplyFormat::kGrpc:
+        break;
     }
+  }
+
+  // What gRPC has instead of a body: the size of grpc-message, and the two fields.
+  size_t GrpcSize() const {
+    return GrpcMessageSize(reply.reason) + 2 + GrpcMessageSize(message) +
+           (reply.request_id.empty() ? 0 : kTextId.size() + GrpcMessageSize(reply.request_id) + 1);
+  }
+  void WriteGrpc(HeadWriter& writer) const {
+    const auto add = [&writer](std::string_view text) {
+      writer.Advance(WriteGrpcMessage(text, writer.Place()));
+    };
+    writer.Text("grpc-status: ");
+    writer.Decimal(static_cast<uint64_t>(GrpcStatusOf(reply.status)));
+    writer.EndLine();
+    writer.Text("grpc-message: ");
+    add(reply.reason);
+    writer.Text(": ");
+    add(message);
+    if (!reply.request_id.empty()) {
+      writer.Text(kTextId);
+      add(reply.request_id);
+      writer.Byte(')');
+    }
+    writer.EndLine();
   }
 
   static constexpr std::string_view kTextId = " (request ";
@@ -122,18 +151,25 @@ constexpr size_t kHeadBytesMax = 320;
 size_t WriteLocalReply(const LocalReply& reply, char* out, size_t capacity) {
   const Body body{reply,
                   reply.message.empty() ? MessageOf(reply.reason, reply.status) : reply.message};
+  const bool grpc = reply.format == ReplyFormat::kGrpc;
   const size_t body_bytes = body.Size();
-  if (kHeadBytesMax + reply.date.size() + reply.extra_fields.size() + body_bytes > capacity) {
+  if (kHeadBytesMax + reply.date.size() + reply.extra_fields.size() + body_bytes +
+          (grpc ? body.GrpcSize() : 0) >
+      capacity) {
     return 0;
   }
   HeadWriter writer(out);
-  WriteStatusLine(reply.status, writer);
+  WriteStatusLine(grpc ? 200 : reply.status, writer);
   switch (reply.format) {
     case ReplyFormat::kJson:
       writer.Text("Content-Type: application/json\r\n");
       break;
     case ReplyFormat::kPlainText:
       writer.Text("Content-Type: text/plain; charset=utf-8\r\n");
+      break;
+    case ReplyFormat::kGrpc:
+      writer.Text("Content-Type: application/grpc\r\n");
+      body.WriteGrpc(writer);
       break;
   }
   WriteBodyLength(body_bytes, writer);
@@ -153,6 +189,8 @@ size_t WriteLocalReply(const LocalReply& reply, char* out, size_t capacity) {
 }
 
 ReplyFormat ReplyFormatFor(const RequestHead& head) {
+  const Field* content = head.Find(FieldId::kContentType);
+  if (content != nullptr && IsGrpc(content->value)) return ReplyFormat::kGrpc;
   const Field* accept = head.Find(FieldId::kAccept);
   if (accept == nullptr) return ReplyFormat::kJson;
   bool text = false;

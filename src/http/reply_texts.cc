@@ -87,6 +87,10 @@ constexpr Message kMessages[] = {
     {"backend_reset", "the backend closed the connection before it had answered"},
     {"bad_response", "the backend's answer was not valid HTTP"},
     {"drained", "the backend was taken out of service"},
+    {"total_timeout", "the exchange took longer than this route allows"},
+    {"grpc_timeout", "the call took longer than its client waits"},
+    {"upgrade_not_allowed", "this route does not lead to a WebSocket"},
+    {"connect_protocol", "the only protocol that CONNECT leads to is websocket"},
     {"shutdown", "this server is shutting down"},
     // First lines.
     {"tls_on_plain_listener", "this port speaks plain HTTP, and the request began like TLS"},
@@ -121,6 +125,14 @@ constexpr Message kMessages[] = {
     {"several_hosts", "the request has more than one Host header"},
     {"empty_host", "the Host header is empty"},
     {"bad_host", "the Host header is not valid"},
+    // What HTTP/2 adds.
+    {"header_name", "a header name is not a token in lower case"},
+    {"header_value", "a header value has a control character, or white space at an end"},
+    {"connection_header", "a header of one connection alone, which HTTP/2 has none of"},
+    {"pseudo_header", "the pseudo-headers are not those of a request"},
+    {"authority_and_host_differ", ":authority and Host do not say the same"},
+    {"no_authority", "the request has neither :authority nor Host"},
+    {"content_length", "Content-Length is not the length of the body"},
     // Bodies.
     {"content_length_and_transfer_encoding",
      "Content-Length and Transfer-Encoding exclude each other"},

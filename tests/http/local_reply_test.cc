@@ -46,6 +46,20 @@ TEST(LocalReply, SaysItInTextAndCloses) {
             "queue_full: full\nup (request abc)\n");
 }
 
+TEST(LocalReply, TellsCallsOfGrpcInTheirFields) {
+  LocalReply reply;
+  reply.status = 503;
+  reply.reason = "queue_full";
+  reply.message = "100% f\xc3\xbcll\n";
+  reply.request_id = "abc";
+  reply.format = ReplyFormat::kGrpc;
+  reply.retry_after_s = 1;
+  EXPECT_EQ(Write(reply),
+            "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\ngrpc-status: 14\r\n"
+            "grpc-message: queue_full: 100%25 f%C3%BCll%0A (request abc)\r\n"
+            "Content-Length: 0\r\nCache-Control: no-store\r\nRetry-After: 1\r\n\r\n");
+}
+
 TEST(LocalReply, AnswersHeadWithoutBody) {
   LocalReply reply;
   reply.status = 502;
@@ -78,7 +92,7 @@ TEST(LocalReply, FitsItsBoundAndSaysWhenThereIsNoRoom) {
   reply.date = "Sun, 06 Nov 1994 08:49:37 GMT";
   reply.close = true;
   reply.retry_after_s = INT32_MAX;
-  for (ReplyFormat format : {ReplyFormat::kJson, ReplyFormat::kPlainText}) {
+  for (ReplyFormat format : {ReplyFormat::kJson, ReplyFormat::kPlainText, ReplyFormat::kGrpc}) {
     reply.format = format;
     EXPECT_LE(Write(reply).size(), kLocalReplyMax);
   }
@@ -117,6 +131,9 @@ TEST(LocalReply, TakesItsFormatFromAccept) {
       {"Accept: text/*;q=0.5\r\n", ReplyFormat::kPlainText},
       {"Accept: text/plain, application/json\r\n", ReplyFormat::kJson},
       {"Accept: image/png\r\n", ReplyFormat::kJson},
+      {"Content-Type: application/json\r\n", ReplyFormat::kJson},
+      {"Content-Type: application/grpc\r\n", ReplyFormat::kGrpc},
+      {"Accept: text/plain\r\nContent-Type: application/grpc+proto\r\n", ReplyFormat::kGrpc},
   };
   for (const auto& c : kCases) {
     RequestParser parser;

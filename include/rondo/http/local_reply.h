@@ -10,10 +10,16 @@
 
 namespace rondo::http {
 
-enum class ReplyFormat : uint8_t { kJson, kPlainText };
+enum class ReplyFormat : uint8_t {
+  kJson,
+  kPlainText,
+  // For calls of gRPC: status 200 without a body, and what became of the call in grpc-status and
+  // grpc-message, which are in the head where there is nothing else ("Trailers-Only").
+  kGrpc,
+};
 
 struct LocalReply {
-  int status = 500;
+  int status = 500;                  // kGrpc: as it would be for others
   std::string_view reason = {};      // stable: "no_route"; the "code" of the body
   std::string_view message = {};     // empty: MessageOf(reason, status)
   std::string_view request_id = {};  // empty: none was made yet
@@ -32,8 +38,8 @@ struct LocalReply {
 size_t WriteLocalReply(const LocalReply& reply, char* out, size_t capacity);
 inline constexpr size_t kLocalReplyMax = 5120;
 
-// Plain text where Accept names text/plain, text/html or text/* and no JSON (browsers, say); else
-// JSON.
+// gRPC by Content-Type. Plain text where Accept names text/plain, text/html or text/* and no JSON
+// (browsers, say); else JSON.
 ReplyFormat ReplyFormatFor(const RequestHead& head);
 
 // A response of the configuration's own (`respond`): the head, for a body that the caller sends
