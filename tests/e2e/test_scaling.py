@@ -73,10 +73,11 @@ class DnsServer:
 
 
 class Scaling(EndToEnd):
-    # For those who do the same over TLS.
+    # For those who do the same over TLS or HTTP/2.
     listener_keys = ""
     still_keys = ""
     context = None
+    load_class = Load
 
     def setUp(self):
         super().setUp()
@@ -130,8 +131,9 @@ class Scaling(EndToEnd):
         options.setdefault("connections", 40)
         self.wait_up("app", 1)
         self.wait_up("named", 1)
-        load = Load(self.rondo_program.address(), paths=("/", "/still/", "/named/"), socket_paths=("/ws", "/still/ws"),
-                    sockets=10, may_close=("/ws",), seed=SEED, context=self.context, **options)
+        load = self.load_class(
+            self.rondo_program.address(), paths=("/", "/still/", "/named/"), socket_paths=("/ws", "/still/ws"),
+            sockets=10, may_close=("/ws",), seed=SEED, context=self.context, **options)
         load.start().wait_sockets()
         return load
 
