@@ -212,7 +212,7 @@ void ControlPlane::Shutdown() {
   const auto stopped = [this] {
     return workers_.finished() && signals_.stopped() && prober_.stopped() && discovery_.stopped() &&
            watcher_.stopped() && resolver_.stopped() && (admin_ == nullptr || admin_->finished()) &&
-           !loop_.secure().busy();
+           !loop_.busy();
   };
   const Instant until = loop_.Now() + Lifecycle::kCutPatience;
   while (!stopped() && loop_.Now() < until) {

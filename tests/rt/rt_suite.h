@@ -93,7 +93,7 @@ class RtSuite : public ::testing::TestWithParam<RtWorld> {
   void TearDown() override {
     if (world_ == nullptr) return;
     for (const int fd : open_) engine().Close(fd);
-    RunUntil([this] { return !loop_->secure().busy(); });
+    RunUntil([this] { return !loop_->busy(); });
     EXPECT_EQ(engine().buffers().buffers_out(), 0u);
     EXPECT_EQ(loop_->frames().blocks_out(), 0u);
     EXPECT_TRUE(loop_->wheel().empty());

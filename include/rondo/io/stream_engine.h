@@ -26,10 +26,10 @@
 // A stream to a backend (of a connection that we joined): the same the other way round. Sends take
 // a request, receives give the answer; once all of that was taken, 0. A stream that the backend
 // gave up is -ECONNREFUSED where it says that it did nothing with the request (RFC 9113 §8.7), and
-// -ECONNRESET else; sends are -EPIPE from then on. Close resets what is not over (CANCEL). It is over
-// once the answer's framing says so and the request was sent whole: an END_STREAM that only comes
-// behind that (in an empty DATA frame, say) is waited for, without anybody above, so that backends
-// see no reset for every request.
+// -ECONNRESET else; sends are -EPIPE from then on. Close resets what is not over (CANCEL). It is
+// over once the answer's framing says so and the request was sent whole: an END_STREAM that only
+// comes behind that (in an empty DATA frame, say) is waited for, without anybody above, so that
+// backends see no reset for every request.
 //
 // A connection reads nothing as long as more than a bound of its own frames waits to be sent, so
 // that a peer that does not read cannot make us hold more.
@@ -40,10 +40,12 @@
 #include <string_view>
 #include <vector>
 
+#include "rondo/base/check.h"
 #include "rondo/base/freelist.h"
 #include "rondo/base/intrusive_list.h"
 #include "rondo/base/rng.h"
 #include "rondo/http/message.h"
+#include "rondo/http2/outgoing.h"
 #include "rondo/http2/types.h"
 #include "rondo/io/engine.h"
 
@@ -94,6 +96,8 @@ class Http2Connection {
   // When anything was last received (its start, before that): who has said nothing since long
   // before a request timed out may be gone.
   virtual Instant heard_at() const = 0;
+  // What the peer did against the protocol, in the words of OnEnded; null: nothing.
+  virtual const char* failure() const = 0;
 
   // Says GOAWAY, lets the streams that are open end, then closes. Server: in two steps, with a
   // moment between (RFC 9113 §6.8), so that no request on its way is lost.
@@ -107,6 +111,11 @@ class StreamEngine final : public Engine {
  public:
   static constexpr int kStreamBase = 1 << 29;
   static constexpr int kStreamEnd = 1 << 30;  // SecureEngine::kSecuredBase
+  // How long a connection that is over may take to send its last bytes and to be closed by its
+  // peer.
+  static constexpr Duration kCloseGrace = std::chrono::seconds(1);
+  // The longest moment between the two GOAWAYs of a server: a PING's answer ends it earlier.
+  static constexpr Duration kGoawayPause = std::chrono::milliseconds(500);
 
   // `below` and `frames` outlive it.
   StreamEngine(Engine& below, Freelist& frames);
@@ -143,7 +152,44 @@ class StreamEngine final : public Engine {
   WallTime WallNow() const override;
 
  private:
+  static constexpr size_t kReserve = 64;
+
+  class Link;    // one connection
+  class Stream;  // one stream of it
+  using LinkList = IntrusiveList<Link, Link>;
+  using StreamList = IntrusiveList<Stream, Stream>;
+
+  Stream& Of(int fd) const {
+    Stream* stream = streams_[static_cast<size_t>(fd - kStreamBase)];
+    RONDO_CHECK(stream != nullptr);
+    return *stream;
+  }
+  // A number for it, as a descriptor.
+  int AddStream(Stream& stream);
+  void RunWithWork(Instant deadline);
+  BufferRef TakeBuffer();
+  void Park(Stream& stream);
+  // Makes sure that the next Run looks at the lists below before it waits.
+  void Nudge();
+  // Blocks for what is sent, several at a time; a few are kept.
+  char* TakeBlock(size_t bytes);
+  void ReturnBlock(char* block, size_t bytes);
+
+  Engine& below_;
+  Freelist& frames_;
   Rng rng_{0};
+  // For receives where the engine's pool gives none: all that it has may lie in the kernel's hands,
+  // waiting for other bytes. Those who take of this one give back again, so it never stalls.
+  BufferPool reserve_{kReserve};
+  http2::ReaderScratch scratch_;
+  std::vector<Stream*> streams_;  // by number; null: free
+  std::vector<uint32_t> free_;    // numbers
+  StreamList parked_;             // receives that found no buffer
+  LinkList pausing_;              // between two GOAWAYs; in the order in which the pauses end
+  LinkList closing_;              // likewise, of those that are to close
+  Op nudge_;
+  std::vector<char*> blocks_free_;
+  std::vector<char*> large_free_;
   size_t connection_count_ = 0;
 };
 

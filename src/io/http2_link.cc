@@ -1,0 +1,288 @@
+#include "io/http2_link.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <utility>
+
+#include "rondo/base/check.h"
+#include "rondo/io/secure_engine.h"
+
+namespace rondo::io {
+namespace {
+
+constexpr uint32_t kOutBytes = 16 * 1024;
+constexpr uint32_t kOutBytesMax = 64 * 1024;
+// How often frames wait for more of them behind what else is ready in this tick.
+constexpr uint8_t kRoundsMax = 3;
+// Received beyond the connection's window while nothing of ours gets away. Two ends that both wait
+// for the other one to read must not come to that by bodies alone.
+constexpr size_t kUnsentInputMax = 256 * 1024;
+constexpr size_t kDiscardMax = 1024 * 1024;
+
+}  // namespace
+
+StreamEngine::Link* StreamEngine::Link::Make(StreamEngine& engine, int fd,
+                                             const http2::SessionOptions& options, BufferRef early,
+                                             Http2Owner& owner) {
+  void* memory = engine.frames_.Allocate(sizeof(Link));
+  auto* made = new (memory) Link(engine, fd, options, std::move(early), owner);
+  ++engine.connection_count_;
+  made->Schedule();
+  return made;
+}
+
+StreamEngine::Link::Link(StreamEngine& engine, int fd, const http2::SessionOptions& options,
+                         BufferRef early, Http2Owner& owner)
+    : engine_(engine),
+      owner_(owner),
+      options_(options),
+      fd_(fd),
+      receive_(&OnReceived, *this),
+      send_(&OnSent, *this),
+      work_(&OnWork, *this),
+      early_(std::move(early)),
+      out_next_(kOutBytes),
+      heard_at_(engine.Now()) {
+  receive_.fd = send_.fd = fd;
+  session_ = http2::Session::Make(options_, *this, engine.frames_);
+}
+
+StreamEngine::Link::~Link() { InTimed::Unlink(); }
+
+// Streams are secured where their connection is.
+std::string_view StreamEngine::Link::scheme() const {
+  return SecureEngine::secured(fd_) ? "https" : "http";
+}
+
+void StreamEngine::Link::Schedule() {
+  if (work_.in_flight()) {
+    stirred_ = true;
+    return;
+  }
+  stirred_ = false;
+  engine_.below_.Post(work_, 0);
+}
+
+// -- streams --
+
+size_t StreamEngine::Link::room() const {
+  if (ending_ || session_ == nullptr) return 0;
+  const size_t all = session_->room();
+  return all - std::min(all, unbegun_);
+}
+
+int StreamEngine::Link::OpenStream() {
+  RONDO_CHECK(options_.role == http2::Role::kClient);
+  if (room() == 0) return -EAGAIN;
+  Stream& stream = *Stream::Make(*this, false);
+  stream.set_told();
+  ++open_;
+  ++unbegun_;
+  return engine_.AddStream(stream);
+}
+
+void StreamEngine::Link::Closed(bool unbegun) {
+  --open_;
+  if (unbegun) --unbegun_;
+  changed_ = true;
+  Schedule();
+}
+
+http2::SessionStream* StreamEngine::Link::OnRequest(const http2::IncomingHead& head, bool ends) {
+  if (dead_ || finishing_) return nullptr;
+  Stream& stream = *Stream::Make(*this, true);
+  stream.TakeRequest(head, ends);
+  news_.PushBack(stream);
+  return &stream;
+}
+
+void StreamEngine::Link::OnResponse(http2::SessionStream& stream, const http2::IncomingHead& head,
+                                    bool ends) {
+  static_cast<Stream&>(stream).TakeResponse(head, ends);
+}
+
+void StreamEngine::Link::OnData(http2::SessionStream& stream, std::string_view bytes) {
+  static_cast<Stream&>(stream).TakeData(bytes);
+}
+
+void StreamEngine::Link::OnEnd(http2::SessionStream& stream, std::string_view trailers) {
+  static_cast<Stream&>(stream).TakeEnd(trailers);
+}
+
+http2::SessionOwner::Supply StreamEngine::Link::OnSupply(http2::SessionStream& stream,
+                                                         std::span<char> out, size_t* count) {
+  if (!dead_) return static_cast<Stream&>(stream).GiveBody(out, count);
+  *count = 0;
+  return Supply::kWait;
+}
+
+void StreamEngine::Link::OnClosed(http2::SessionStream& stream, const Closing& closing) {
+  static_cast<Stream&>(stream).TakeClosing(closing);
+}
+
+void StreamEngine::Link::OnGoaway(http2::ErrorCode) {
+  ending_ = true;
+  changed_ = true;
+}
+
+void StreamEngine::Link::OnSettings() { changed_ = true; }
+
+// -- receiving --
+
+void StreamEngine::Link::Listen() {
+  if (receive_.in_flight() || receive_ended_ || cut_) return;
+  // Behind what is being sent much may have been caused already: its end comes back here.
+  if (send_.in_flight() && unsent_input_ > options_.connection_window + kUnsentInputMax) return;
+  receive_.kind = Op::Kind::kReceiveProvided;
+  receive_.data = nullptr;
+  receive_.size = 0;
+  receive_.wait_first = true;
+  engine_.below_.Submit(receive_);
+}
+
+void StreamEngine::Link::OnReceived(Op& op) {
+  Link& self = static_cast<Part&>(op).link;
+  if (op.result <= 0) {
+    self.receive_ended_ = true;
+    return self.Lose();
+  }
+  const BufferRef bytes = std::move(op.buffer);
+  self.Take(std::span<const char>(bytes.data(), bytes.size()));
+  self.Listen();
+}
+
+void StreamEngine::Link::Take(std::span<const char> bytes) {
+  heard_at_ = engine_.Now();
+  if (send_.in_flight()) unsent_input_ += bytes.size();
+  if (dead_ || finishing_) {
+    discarded_ += bytes.size();
+    if (discarded_ > kDiscardMax) Cut();
+    return;
+  }
+  if (session_->Feed(bytes, heard_at_) == http2::Session::State::kFailed) {
+    return Fail(session_->failure());
+  }
+  if (draining_ && !goaway_said_ && session_->pongs() != pongs_) EndPause();
+  WatchHead();
+  TellNews();
+  if (session_->wants_fill() || changed_ || ending_) Schedule();
+}
+
+void StreamEngine::Link::WatchHead() {
+  if (!session_->in_head()) {
+    in_head_since_ = kNever;
+  } else if (in_head_since_ == kNever) {
+    in_head_since_ = engine_.Now();
+    changed_ = true;
+  }
+}
+
+// What is told may end anything here but the connection's own record.
+void StreamEngine::Link::TellNews() {
+  while (!news_.empty()) {
+    Stream& stream = news_.PopFront();
+    if (stream.told()) {
+      stream.Advance();
+      continue;
+    }
+    stream.set_told();
+    ++open_;
+    changed_ = true;
+    owner_.OnStream(*this, engine_.AddStream(stream));
+  }
+}
+
+// -- sending --
+
+void StreamEngine::Link::OnWork(Op& op) { static_cast<Part&>(op).link.Work(); }
+
+void StreamEngine::Link::Work() {
+  if (std::exchange(stirred_, false) && rounds_ < kRoundsMax) {
+    ++rounds_;
+    return engine_.below_.Post(work_, 0);
+  }
+  rounds_ = 0;
+  if (!std::exchange(started_, true)) {
+    const BufferRef early = std::move(early_);
+    if (early) Take(std::span<const char>(early.data(), early.size()));
+    Listen();
+  }
+  if (session_ != nullptr) Flush();
+  if (session_ != nullptr) FinishIfOver();
+  if (over()) return Destroy();
+  if (std::exchange(changed_, false)) owner_.OnChange(*this);
+}
+
+void StreamEngine::Link::Flush() {
+  if (send_.in_flight() || mute_ || cut_) return;
+  bool more = false;
+  if (session_->wants_fill()) {
+    out_capacity_ = out_next_;
+    out_ = engine_.TakeBlock(out_capacity_);
+    out_size_ = static_cast<uint32_t>(session_->Fill(std::span<char>(out_, out_capacity_)));
+    out_sent_ = 0;
+    if (out_size_ == 0) FreeOut();
+  }
+  while (!moved_.empty()) moved_.PopFront().ReportSent();
+  while (!leaving_.empty()) {
+    more = true;
+    session_->Reset(leaving_.PopFront(), http2::ErrorCode::kCancel);
+  }
+  if (!dead_ && session_->state() == http2::Session::State::kFailed) Fail(session_->failure());
+  if (out_ != nullptr) {
+    send_.kind = Op::Kind::kSend;
+    send_.data = out_;
+    send_.size = out_size_;
+    sent_at_ = engine_.Now();
+    engine_.below_.Submit(send_);
+  } else if (more) {
+    Schedule();
+  }
+}
+
+void StreamEngine::Link::OnSent(Op& op) { static_cast<Part&>(op).link.Sent(); }
+
+void StreamEngine::Link::Sent() {
+  const int32_t result = send_.result;
+  if (result <= 0) {
+    SendFailed();
+    return Listen();
+  }
+  sent_at_ = engine_.Now();
+  unsent_input_ = 0;
+  out_sent_ += static_cast<uint32_t>(result);
+  if (out_sent_ < out_size_) {
+    // What a slow peer takes is to be seen piece by piece.
+    out_next_ = kOutBytes;
+    if (cut_) return SendFailed();
+    send_.data = out_ + out_sent_;
+    send_.size = out_size_ - out_sent_;
+    engine_.below_.Submit(send_);
+  } else {
+    if (static_cast<uint32_t>(result) == out_capacity_ ||
+        (out_next_ == kOutBytes && out_size_ + http2::Session::kFillMin > kOutBytes)) {
+      out_next_ = kOutBytesMax;
+    }
+    FreeOut();
+    Schedule();
+  }
+  if (started_) Listen();
+}
+
+void StreamEngine::Link::FreeOut() {
+  if (out_ == nullptr) return;
+  engine_.ReturnBlock(std::exchange(out_, nullptr), out_capacity_);
+}
+
+// What the peer still says is heard: the receive tells the end.
+void StreamEngine::Link::SendFailed() {
+  FreeOut();
+  Schedule();
+  if (std::exchange(mute_, true)) return;
+  ending_ = changed_ = true;
+  all_.ForEach([](Stream& stream) { stream.FailSends(); });
+  if (!finishing_) SetDue(engine_.closing_, kCloseGrace);
+}
+
+}  // namespace rondo::io
