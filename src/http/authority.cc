@@ -1,4 +1,4 @@
-#include "authority.h"
+#include "rondo/http/authority.h"
 
 #include <array>
 #include <cstddef>

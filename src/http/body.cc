@@ -25,69 +25,6 @@ bool IsControl(char c) {
   return (byte < 0x20 && c != '\t') || byte == 0x7f;
 }
 
-// Fields that change how a message is read, routed or authenticated come too late in a trailer, or
-// could be merged into the header section by a careless reader (RFC 9110 §6.5.1).
-bool MayBeTrailer(FieldId id) {
-  switch (id) {
-    case FieldId::kOther:
-    case FieldId::kServer:
-    case FieldId::kDate:
-    case FieldId::kXRequestId:
-    case FieldId::kUserAgent:
-    case FieldId::kReferer:
-    case FieldId::kAccept:
-    case FieldId::kVary:
-    case FieldId::kWarning:
-    case FieldId::kTraceparent:
-    case FieldId::kOrigin:
-      return true;
-    case FieldId::kHost:
-    case FieldId::kConnection:
-    case FieldId::kContentLength:
-    case FieldId::kTransferEncoding:
-    case FieldId::kTe:
-    case FieldId::kTrailer:
-    case FieldId::kUpgrade:
-    case FieldId::kExpect:
-    case FieldId::kKeepAlive:
-    case FieldId::kProxyConnection:
-    case FieldId::kProxyAuthenticate:
-    case FieldId::kProxyAuthorization:
-    case FieldId::kProxyAuthenticationInfo:
-    case FieldId::kHttp2Settings:
-    case FieldId::kXForwardedFor:
-    case FieldId::kXForwardedProto:
-    case FieldId::kXForwardedHost:
-    case FieldId::kXRealIp:
-    case FieldId::kForwarded:
-    case FieldId::kVia:
-    case FieldId::kIdempotencyKey:
-    case FieldId::kCookie:
-    case FieldId::kSetCookie:
-    case FieldId::kAuthorization:
-    case FieldId::kWwwAuthenticate:
-    case FieldId::kContentType:
-    case FieldId::kContentEncoding:
-    case FieldId::kContentRange:
-    case FieldId::kCacheControl:
-    case FieldId::kMaxForwards:
-    case FieldId::kRange:
-    case FieldId::kAge:
-    case FieldId::kExpires:
-    case FieldId::kLocation:
-    case FieldId::kRetryAfter:
-    case FieldId::kPragma:
-    case FieldId::kIfMatch:
-    case FieldId::kIfNoneMatch:
-    case FieldId::kIfModifiedSince:
-    case FieldId::kIfUnmodifiedSince:
-    case FieldId::kIfRange:
-    case FieldId::kCount:
-      return false;
-  }
-  return false;
-}
-
 }  // namespace
 
 void BodyDecoder::Begin(Framing framing, uint64_t content_length, const HeadLimits& limits,

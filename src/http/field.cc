@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "rondo/base/check.h"
+
 namespace rondo::http {
 namespace {
 
@@ -64,6 +66,14 @@ constexpr KnownName kKnownNames[] = {
 };
 constexpr size_t kKnownCount = std::size(kKnownNames);
 static_assert(kKnownCount + 1 == static_cast<size_t>(FieldId::kCount), "each id has its name");
+static_assert(
+    [] {
+      for (size_t i = 0; i < kKnownCount; ++i) {
+        if (kKnownNames[i].id != static_cast<FieldId>(i + 1)) return false;
+      }
+      return true;
+    }(),
+    "names stand in the order of their ids");
 
 // A perfect hash over length, first, middle and last letter: one slot is one name.
 constexpr size_t kSlots = 512;
@@ -116,6 +126,74 @@ FieldId FieldIdOf(std::string_view name) {
   return EqualsIgnoreCase(name, known.name) ? known.id : FieldId::kOther;
 }
 
+std::string_view NameOf(FieldId id) {
+  RONDO_DCHECK(id != FieldId::kOther && id != FieldId::kCount);
+  return kKnownNames[static_cast<size_t>(id) - 1].name;
+}
+
+// A name that is not listed is the sender's own affair. Of the listed ones only those pass that a
+// careless reader may merge into the header section without harm.
+bool MayBeTrailer(FieldId id) {
+  switch (id) {
+    case FieldId::kOther:
+    case FieldId::kServer:
+    case FieldId::kDate:
+    case FieldId::kXRequestId:
+    case FieldId::kUserAgent:
+    case FieldId::kReferer:
+    case FieldId::kAccept:
+    case FieldId::kVary:
+    case FieldId::kWarning:
+    case FieldId::kTraceparent:
+    case FieldId::kOrigin:
+      return true;
+    case FieldId::kHost:
+    case FieldId::kConnection:
+    case FieldId::kContentLength:
+    case FieldId::kTransferEncoding:
+    case FieldId::kTe:
+    case FieldId::kTrailer:
+    case FieldId::kUpgrade:
+    case FieldId::kExpect:
+    case FieldId::kKeepAlive:
+    case FieldId::kProxyConnection:
+    case FieldId::kProxyAuthenticate:
+    case FieldId::kProxyAuthorization:
+    case FieldId::kProxyAuthenticationInfo:
+    case FieldId::kHttp2Settings:
+    case FieldId::kXForwardedFor:
+    case FieldId::kXForwardedProto:
+    case FieldId::kXForwardedHost:
+    case FieldId::kXRealIp:
+    case FieldId::kForwarded:
+    case FieldId::kVia:
+    case FieldId::kIdempotencyKey:
+    case FieldId::kCookie:
+    case FieldId::kSetCookie:
+    case FieldId::kAuthorization:
+    case FieldId::kWwwAuthenticate:
+    case FieldId::kContentType:
+    case FieldId::kContentEncoding:
+    case FieldId::kContentRange:
+    case FieldId::kCacheControl:
+    case FieldId::kMaxForwards:
+    case FieldId::kRange:
+    case FieldId::kAge:
+    case FieldId::kExpires:
+    case FieldId::kLocation:
+    case FieldId::kRetryAfter:
+    case FieldId::kPragma:
+    case FieldId::kIfMatch:
+    case FieldId::kIfNoneMatch:
+    case FieldId::kIfModifiedSince:
+    case FieldId::kIfUnmodifiedSince:
+    case FieldId::kIfRange:
+    case FieldId::kCount:
+      return false;
+  }
+  return false;
+}
+
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -131,6 +209,14 @@ bool IsToken(std::string_view text) {
     if (!IsTokenChar(c)) return false;
   }
   return !text.empty();
+}
+
+bool IsVisibleAscii(std::string_view text) {
+  for (char c : text) {
+    const uint8_t byte = static_cast<uint8_t>(c);
+    if (byte <= 0x20 || byte >= 0x7f) return false;
+  }
+  return true;
 }
 
 std::string_view TrimOws(std::string_view text) {

@@ -1,18 +1,10 @@
-#include "authority.h"
 #include "head_scan.h"
 #include "header_section.h"
+#include "rondo/http/authority.h"
 #include "rondo/http/h1_parser.h"
 
 namespace rondo::http {
 namespace {
-
-bool IsVisibleAscii(std::string_view text) {
-  for (char c : text) {
-    const uint8_t byte = static_cast<uint8_t>(c);
-    if (byte <= 0x20 || byte >= 0x7f) return false;
-  }
-  return true;
-}
 
 // Takes "HTTP/1.1" apart; the version of a request line or status line.
 Refusal ReadVersion(std::string_view text, int* minor_version) {

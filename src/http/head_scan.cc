@@ -1,9 +1,9 @@
 #include "head_scan.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
-#include <cstring>
+
+#include "rondo/http/find_control.h"
 
 namespace rondo::http {
 namespace {
@@ -30,26 +30,6 @@ HeadScan RefusedControl(char c) {
   if (c == '\r') return Refused(400, "bare_cr");
   if (c == '\0') return Refused(400, "nul_byte");
   return Refused(400, "control_character");
-}
-
-// The first byte below 0x20 or equal to 0x7f in [p, end), or end.
-const char* FindControl(const char* p, const char* end) {
-  constexpr uint64_t kOnes = 0x0101010101010101ull;
-  constexpr uint64_t kTops = 0x8080808080808080ull;
-  if constexpr (std::endian::native == std::endian::little) {
-    while (end - p >= 8) {
-      uint64_t word;
-      std::memcpy(&word, p, 8);
-      // Each test may name bytes above a true one as well, by its borrow, but never below it: the
-      // lowest is right.
-      const uint64_t del = word ^ (kOnes * 0x7f);
-      const uint64_t hits = (((word - kOnes * 0x20) & ~word) | ((del - kOnes) & ~del)) & kTops;
-      if (hits != 0) return p + (std::countr_zero(hits) >> 3);
-      p += 8;
-    }
-  }
-  while (p != end && static_cast<uint8_t>(*p) >= 0x20 && *p != 0x7f) ++p;
-  return p;
 }
 
 enum class Lead : uint8_t { kFound, kNeedMore, kTooMany, kBareCr };

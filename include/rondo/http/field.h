@@ -90,12 +90,22 @@ class FieldSet {
 // token (RFC 9110 §5.6.2), as both parsers give it. One table look-up and one comparison.
 FieldId FieldIdOf(std::string_view name);
 
+// The name in lower case. Static. REQUIRES: a listed one, not kOther.
+std::string_view NameOf(FieldId id);
+
+// Whether a field of that name may stand behind a body: what changes how a message is read, routed
+// or authenticated comes too late there (RFC 9110 §6.5.1).
+bool MayBeTrailer(FieldId id);
+
 // Equal but for the case of ASCII letters.
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
 // A token character (RFC 9110 §5.6.2), and a string of at least one of them.
 bool IsTokenChar(char c);
 bool IsToken(std::string_view text);
+
+// Only what can be seen: no spaces, no control characters, nothing beyond ASCII. May be empty.
+bool IsVisibleAscii(std::string_view text);
 
 // Without spaces and tabs at both ends (RFC 9110 §5.6.3).
 std::string_view TrimOws(std::string_view text);

@@ -1,6 +1,6 @@
 // Where WebSocket frames begin and end in a stream of bytes (RFC 6455 §5.2), so that a proxy can
-// say good-bye between two of them; and the frame that says it. Payloads are not looked at. Pure,
-// no allocation.
+// say good-bye between two of them; the frame that says it; and the handshake's two texts. Payloads
+// are not looked at. Pure, no allocation.
 #pragma once
 
 #include <cstddef>
@@ -57,5 +57,14 @@ constexpr uint16_t kCloseGoingAway = 1001;
 constexpr size_t kCloseFrameMax = 8;
 // Writes a Close frame with that code and no text; its length. With a `mask` as a client sends it.
 size_t WriteCloseFrame(uint16_t code, std::optional<uint32_t> mask, char* out);
+
+constexpr size_t kWebSocketNonceBytes = 16;
+constexpr size_t kWebSocketKeyBytes = 24;
+// Writes the Sec-WebSocket-Key that a client makes of 16 random bytes (§4.1).
+void WriteWebSocketKey(std::string_view nonce, char out[kWebSocketKeyBytes]);
+
+constexpr size_t kWebSocketAcceptBytes = 28;
+// Writes the Sec-WebSocket-Accept that answers `key` (§4.2.2).
+void WriteWebSocketAccept(std::string_view key, char out[kWebSocketAcceptBytes]);
 
 }  // namespace rondo::http

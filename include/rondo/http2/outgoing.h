@@ -18,6 +18,8 @@
 
 namespace rondo::http2 {
 
+struct OutgoingSection;
+
 struct OutgoingField {
   std::string_view name;  // in lower case; pseudo-headers come first
   std::string_view value;
@@ -114,7 +116,7 @@ class MessageReader {
   Step ReadHead(std::string_view bytes);
   Step ReadTrailers(std::string_view bytes);
   Step ReadChunked(std::string_view bytes, size_t data_max);
-  Step GiveData(std::string_view bytes, size_t framing, size_t data_max, State behind);
+  Step GiveData(std::string_view bytes, size_t framing, size_t data_max);
   bool TakeFramingByte(char c);
   Step Bad();
 
@@ -122,7 +124,12 @@ class MessageReader {
   // before. Then it is `section`, and `consumed` says how many of `bytes` it took.
   bool FindSection(std::string_view bytes, std::string_view* section, size_t* consumed);
   void DropCollected();
-  bool ParseHead(std::string_view section);
+  bool ParseHead(std::string_view text);
+  bool TakeRequest(const OutgoingSection& section);
+  bool TakeResponse(const OutgoingSection& section);
+  bool TakeSwitch(const OutgoingSection& section);
+  void BeginBody(const OutgoingSection& section);
+  void SetFields(size_t count);
 
   ReaderScratch* scratch_;
   std::string_view scheme_;

@@ -1,4 +1,4 @@
-// Host values and the authorities of absolute-form targets.
+// Host values, the authorities of absolute-form targets, and :authority of HTTP/2. Pure.
 #pragma once
 
 #include <string_view>

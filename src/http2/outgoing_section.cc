@@ -1,0 +1,166 @@
+#include "outgoing_section.h"
+
+#include "field_checks.h"
+
+namespace rondo::http2 {
+namespace {
+
+using http::FieldId;
+
+// Never to stand in the compressor's table. What is secret: a backend's connection is shared by
+// clients, who could else find out each other's values by the sizes of what is sent (RFC 7541
+// §7.1). And what is new in each message, which would only push out what comes again.
+bool IsSensitive(FieldId id, std::string_view name) {
+  if (id == FieldId::kOther) {
+    return name.ends_with("-key") || name.ends_with("-token") || name.ends_with("-secret");
+  }
+  return id == FieldId::kAuthorization || id == FieldId::kProxyAuthorization ||
+         id == FieldId::kCookie || id == FieldId::kSetCookie || id == FieldId::kIdempotencyKey ||
+         id == FieldId::kXRequestId || id == FieldId::kTraceparent;
+}
+
+bool Lists(std::string_view list, std::string_view wanted) {
+  std::string_view member;
+  while (http::NextListMember(&list, &member)) {
+    if (http::EqualsIgnoreCase(member, wanted)) return true;
+  }
+  return false;
+}
+
+// Takes "name: value" lines off a text.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : p_(text.data()), end_(text.data() + text.size()) {}
+
+  enum class Next : uint8_t { kLine, kEnd, kBad };
+  Next Take();
+  // The line before any of them.
+  bool TakeFirstLine(std::string_view* line) {
+    if (!TakeText(line)) return false;
+    return !line->empty();
+  }
+
+  std::string_view name() const { return name_; }
+  bool has_upper_case() const { return has_upper_case_; }
+  std::string_view value() const { return value_; }
+
+ private:
+  // Up to the next CRLF, which goes too.
+  bool TakeText(std::string_view* text);
+
+  const char* p_;
+  const char* end_;
+  std::string_view name_;
+  std::string_view value_;
+  bool has_upper_case_ = false;
+};
+
+bool Lines::TakeText(std::string_view* text) {
+  const char* at = p_;
+  while ((at = http::FindControl(at, end_)) != end_ && *at == '\t') ++at;
+  if (end_ - at < 2 || at[0] != '\r' || at[1] != '\n') return false;
+  *text = {p_, static_cast<size_t>(at - p_)};
+  p_ = at + 2;
+  return true;
+}
+
+Lines::Next Lines::Take() {
+  if (end_ - p_ == 2 && p_[0] == '\r' && p_[1] == '\n') return Next::kEnd;
+  const char* const begin = p_;
+  has_upper_case_ = false;
+  while (p_ != end_ && *p_ != ':') {
+    const char lower = kLowerToken[static_cast<uint8_t>(*p_)];
+    if (lower == '\0') return Next::kBad;
+    has_upper_case_ = has_upper_case_ || lower != *p_;
+    ++p_;
+  }
+  if (p_ == end_ || p_ == begin) return Next::kBad;
+  name_ = {begin, static_cast<size_t>(p_ - begin)};
+  ++p_;
+  if (!TakeText(&value_)) return Next::kBad;
+  value_ = http::TrimOws(value_);
+  return Next::kLine;
+}
+
+// The name as HTTP/2 has it.
+std::string_view LowerName(const Lines& lines, FieldId id, std::string& names) {
+  if (!lines.has_upper_case()) return lines.name();
+  if (id != FieldId::kOther) return http::NameOf(id);
+  const size_t begin = names.size();
+  for (char c : lines.name()) names.push_back(kLowerToken[static_cast<uint8_t>(c)]);
+  return std::string_view(names).substr(begin);
+}
+
+// What a field says about the message. `*keep`: whether it goes out as a field too.
+bool TakeListed(FieldId id, std::string_view value, OutgoingSection* section, bool* keep) {
+  *keep = false;
+  // No list of all cases: this asks for the few names that are not just passed on.
+  if (id == FieldId::kHost) {
+    if (!section->host.empty() || value.empty()) return false;
+    section->host = value;
+  } else if (id == FieldId::kContentLength) {
+    if (section->has_content_length || !ReadLength(value, &section->content_length)) return false;
+    section->has_content_length = true;
+    *keep = true;
+  } else if (id == FieldId::kTransferEncoding) {
+    if (section->chunked || !http::EqualsIgnoreCase(value, "chunked")) return false;
+    section->chunked = true;
+  } else if (id == FieldId::kTe) {
+    *keep = http::EqualsIgnoreCase(value, "trailers");
+  } else {
+    *keep = !IsConnectionField(id);
+  }
+  return true;
+}
+
+// Views of `names` must stay where they are.
+void Clear(std::string_view lines, std::vector<OutgoingField>& fields, std::string& names) {
+  fields.clear();
+  names.clear();
+  names.reserve(lines.size());
+}
+
+}  // namespace
+
+bool ReadHeadSection(std::string_view text, std::vector<OutgoingField>& fields, std::string& names,
+                     OutgoingSection* section) {
+  Clear(text, fields, names);
+  fields.resize(kPseudoMax);
+  Lines lines(text);
+  if (!lines.TakeFirstLine(&section->first_line)) return false;
+  bool names_upgrade = false;
+  bool to_websocket = false;
+  for (;;) {
+    const Lines::Next next = lines.Take();
+    if (next == Lines::Next::kBad) return false;
+    if (next == Lines::Next::kEnd) break;
+    const FieldId id = http::FieldIdOf(lines.name());
+    bool keep = true;
+    if (id != FieldId::kOther && !TakeListed(id, lines.value(), section, &keep)) return false;
+    if (id == FieldId::kConnection) names_upgrade |= Lists(lines.value(), "upgrade");
+    if (id == FieldId::kUpgrade) to_websocket |= http::EqualsIgnoreCase(lines.value(), "websocket");
+    if (!keep) continue;
+    const std::string_view name = LowerName(lines, id, names);
+    if (id == FieldId::kOther && name == "sec-websocket-key")
+      section->websocket_key = lines.value();
+    fields.push_back({name, lines.value(), IsSensitive(id, name)});
+  }
+  section->upgrade = names_upgrade && to_websocket;
+  return !section->chunked || !section->has_content_length;
+}
+
+bool ReadTrailerSection(std::string_view text, std::vector<OutgoingField>& fields,
+                        std::string& names) {
+  Clear(text, fields, names);
+  Lines lines(text);
+  for (;;) {
+    const Lines::Next next = lines.Take();
+    if (next != Lines::Next::kLine) return next == Lines::Next::kEnd;
+    const FieldId id = http::FieldIdOf(lines.name());
+    if (!http::MayBeTrailer(id)) continue;
+    const std::string_view name = LowerName(lines, id, names);
+    fields.push_back({name, lines.value(), IsSensitive(id, name)});
+  }
+}
+
+}  // namespace rondo::http2
