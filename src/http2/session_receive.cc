@@ -159,15 +159,7 @@ void SessionImpl::TakeResponse(SessionStream& stream, bool ends) {
   }
   if (head.interim) {
     budget_.Spend(FloodBudget::Cost::kInterim);
-    if (ends) {
-      Break(stream);
-      return;
-    }
     owner_.OnResponse(stream, head, ends);
-    return;
-  }
-  if (ends && head.framing == http::Framing::kLength && head.content_length > 0) {
-    Break(stream);
     return;
   }
   stream.answered_ = true;
@@ -177,11 +169,15 @@ void SessionImpl::TakeResponse(SessionStream& stream, bool ends) {
 
 void SessionImpl::BeginBody(SessionStream& stream, const IncomingHead& head, bool ends) {
   stream.tunnel_ = head.framing == http::Framing::kUntilClose;
-  // No body at all is one of no bytes: DATA may still come to end the stream.
-  stream.length_known_ =
-      head.framing == http::Framing::kNone || head.framing == http::Framing::kLength;
-  stream.body_left_ = head.framing == http::Framing::kLength ? head.content_length : 0;
-  stream.incoming_ = head.refusal ? Incoming::kDeaf : ends ? Incoming::kEnded : Incoming::kBody;
+  stream.length_known_ = head.data_bytes >= 0;
+  stream.body_left_ = static_cast<uint64_t>(std::max<int64_t>(head.data_bytes, 0));
+  // What follows a plain CONNECT is for nobody.
+  const bool for_nobody = head.framing == http::Framing::kNone && !stream.length_known_;
+  if (head.refusal || (for_nobody && !ends)) {
+    stream.incoming_ = Incoming::kDeaf;
+  } else {
+    stream.incoming_ = ends ? Incoming::kEnded : Incoming::kBody;
+  }
 }
 
 void SessionImpl::TakeTrailers(SessionStream& stream, bool ends) {
