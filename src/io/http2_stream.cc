@@ -135,7 +135,8 @@ void StreamEngine::Stream::Reset(ErrorCode code) {
 void StreamEngine::Stream::TakeClosing(const http2::SessionOwner::Closing& closing) {
   forgotten_ = true;
   link_.Changed();
-  const bool whole = server_ ? remote_ended_ && out_ended_ && !closing.by_peer : remote_ended_;
+  const bool whole =
+      server_ && !tunnel_ ? remote_ended_ && out_ended_ && !closing.by_peer : remote_ended_;
   if (!whole && receive_error_ == 0) {
     receive_error_ = !server_ && closing.unprocessed ? -ECONNREFUSED : -ECONNRESET;
     // A client that gave up wants nothing to be done any more with what it had sent.
@@ -164,7 +165,7 @@ void StreamEngine::Stream::FailSends() {
   if (taken_ > 0) {
     ReportSent();
   } else {
-    PostSender(send_error_);
+    PostSender(sender_->kind == Kind::kWaitWritable ? 0 : send_error_);
   }
 }
 

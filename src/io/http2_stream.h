@@ -99,6 +99,7 @@ class StreamEngine::Stream final : public Op,
 
   // -- sending (http2_stream_send.cc) --
   void SubmitSend(Op& op);
+  void WaitForRoom();
   void CancelSend();
   void PostSender(int32_t outcome);
   // What of the send above is not taken yet, up to the end of its part.

@@ -21,7 +21,7 @@ void StreamEngine::Stream::SubmitSend(Op& op) {
   taken_ = 0;
   part_ = 0;
   part_at_ = 0;
-  if (op.kind == Kind::kWaitWritable) return PostSender(0);
+  if (op.kind == Kind::kWaitWritable) return WaitForRoom();
   if (send_error_ != 0) return PostSender(send_error_);
   if (!head_sent_ && !ReadHeads()) return;
   if (out_ended_) {
@@ -29,6 +29,14 @@ void StreamEngine::Stream::SubmitSend(Op& op) {
   } else if (head_sent_ && !Piece().empty()) {
     session()->Resume(*this);
   }
+  link_.Schedule();
+}
+
+// There is room when the session asks for something.
+void StreamEngine::Stream::WaitForRoom() {
+  http2::Session* alive = session();
+  if (alive == nullptr || send_error_ != 0 || !head_sent_ || out_ended_) return PostSender(0);
+  alive->Resume(*this);
   link_.Schedule();
 }
 
@@ -52,7 +60,7 @@ void StreamEngine::Stream::ReportSent() {
 }
 
 std::string_view StreamEngine::Stream::Piece() {
-  if (sender_ == nullptr) return {};
+  if (sender_ == nullptr || sender_->kind == Kind::kWaitWritable) return {};
   if (sender_->kind == Kind::kSend) {
     return std::string_view(sender_->data + taken_, sender_->size - taken_);
   }
@@ -146,6 +154,7 @@ void StreamEngine::Stream::FailText() {
 
 Supply StreamEngine::Stream::GiveBody(std::span<char> out, size_t* count) {
   *count = 0;
+  if (sender_ != nullptr && sender_->kind == Kind::kWaitWritable) PostSender(0);
   while (!out_ended_) {
     const std::string_view piece = Piece();
     const MessageReader::Step step = reader_.Read(piece, out.size() - *count);
