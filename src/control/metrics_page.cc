@@ -28,6 +28,8 @@ struct TrafficSum {
   uint64_t received_bytes = 0;
   uint64_t sent_bytes = 0;
   int64_t connections = 0;
+  int64_t http2_connections = 0;
+  int64_t http2_streams = 0;
   uint64_t handshakes = 0;
   uint64_t resumed_handshakes = 0;
   int64_t handshakes_under_way = 0;
@@ -94,6 +96,8 @@ class Page {
         sum.received_bytes += cell.received_bytes.value();
         sum.sent_bytes += cell.sent_bytes.value();
         sum.connections += cell.connections.value();
+        sum.http2_connections += cell.http2_connections.value();
+        sum.http2_streams += cell.http2_streams.value();
         sum.handshakes += cell.handshakes.value();
         sum.resumed_handshakes += cell.resumed_handshakes.value();
         sum.handshakes_under_way += cell.handshakes_under_way.value();
@@ -182,6 +186,7 @@ class Page {
                    "Connections of clients now, tunnels included.");
     for (const auto& [listener, count] : connections)
       writer_.Sample({{"listener", listener}}, count);
+    WriteHttp2();
     writer_.Family("rondo_received_bytes_total", Type::kCounter, "Bytes of request bodies.");
     for (const auto& [key, sum] : traffic_) {
       writer_.Sample({{"listener", key.first}, {"upstream", key.second}}, sum.received_bytes);
@@ -191,6 +196,23 @@ class Page {
     for (const auto& [key, sum] : traffic_) {
       writer_.Sample({{"listener", key.first}, {"upstream", key.second}}, sum.sent_bytes);
     }
+  }
+
+  void WriteHttp2() {
+    std::map<std::string_view, std::pair<int64_t, int64_t>> numbers;
+    for (const std::string_view name : listener_names_) numbers[name] = {0, 0};
+    for (const auto& [key, sum] : traffic_) {
+      numbers[key.first].first += sum.http2_connections;
+      numbers[key.first].second += sum.http2_streams;
+    }
+    writer_.Family("rondo_http2_connections", Type::kGauge,
+                   "Connections of clients now that speak HTTP/2; they are among all.");
+    for (const auto& [listener, pair] : numbers)
+      writer_.Sample({{"listener", listener}}, pair.first);
+    writer_.Family("rondo_http2_streams", Type::kGauge,
+                   "Streams now of these connections, tunnels included.");
+    for (const auto& [listener, pair] : numbers)
+      writer_.Sample({{"listener", listener}}, pair.second);
   }
 
   // Series of listeners that are plain are left out.

@@ -209,6 +209,11 @@ void AppendTimeField(std::string_view name, Duration value, std::string& out) {
   AppendMilliseconds(value, out);
 }
 
+std::string_view ProtocolOf(const AccessRecord& record) {
+  if (record.http2) return "HTTP/2.0";
+  return record.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
+}
+
 void AppendTls(const tls::HandshakeResult& tls, std::string& out) {
   const bool tls13 = tls.version == tls::Version::kTls13;
   out.append(",\"tls\":{\"version\":\"").append(tls13 ? "1.3" : "1.2").push_back('"');
@@ -230,8 +235,7 @@ void AppendJson(const AccessRecord& record, std::string& out) {
   AppendField("method", record.method, out);
   AppendField("target", record.target, out);
   AppendField("host", record.host, out);
-  out.append(",\"protocol\":\"HTTP/1.").push_back(static_cast<char>('0' + record.version_minor));
-  out.push_back('"');
+  out.append(",\"protocol\":\"").append(ProtocolOf(record)).push_back('"');
   AppendNumberField("status", static_cast<uint64_t>(record.status), out);
   AppendField("request_id", record.request_id, out);
   AppendField("upstream", record.upstream, out);
@@ -276,7 +280,7 @@ void AppendCombined(const AccessRecord& record, std::string& out) {
     AppendEscaped(record.method, Escape::kCombined, out);
     out.push_back(' ');
     AppendEscaped(record.target, Escape::kCombined, out);
-    out.append(" HTTP/1.").push_back(static_cast<char>('0' + record.version_minor));
+    out.append(" ").append(ProtocolOf(record));
   }
   out.append("\" ");
   AppendNumber(static_cast<uint64_t>(record.status), out);

@@ -18,7 +18,8 @@ ClientConnection::ClientConnection(Worker& worker, int fd, uint32_t slot, Origin
       peer_(origin.peer),
       peer_port_(origin.port),
       has_peer_(origin.has_peer),
-      unknown_(origin.unknown) {
+      unknown_(origin.unknown),
+      first_(tls() == nullptr && !on_stream()) {
   receiver.Open(fd);
 }
 
@@ -47,6 +48,26 @@ void ClientConnection::Start(io::BufferRef early) {
   worker_.scope().Spawn(Serve(*this));
 }
 
+// A request is there already, or what is wrong with it.
+void ClientConnection::StartStream() {
+  if (worker_.loop().streams().RefusalOf(fd_)) {
+    state_ = State::kExchange;
+    worker_.scope().Spawn(Serve(*this));
+  } else {
+    receiver.Watch(token);
+  }
+}
+
+Origin ClientConnection::TakeOrigin() {
+  Origin origin;
+  origin.has_peer = has_peer_;
+  origin.unknown = unknown_;
+  origin.peer = peer_;
+  origin.port = peer_port_;
+  origin.facts = std::move(facts_);
+  return origin;
+}
+
 std::optional<proxyproto::Endpoint> ClientConnection::Destination() {
   if (facts_ != nullptr && facts_->destination) return facts_->destination;
   const SocketAddress local = worker_.engine().LocalAddress(fd_);
@@ -64,7 +85,8 @@ void ClientConnection::BecomeIdle() {
 }
 
 void ClientConnection::Drain() {
-  if (state_ == State::kIdle) deadline.Set(worker_.loop().Now() + kDrainIdle);
+  // A stream waits for nothing.
+  if (state_ == State::kIdle && !on_stream()) deadline.Set(worker_.loop().Now() + kDrainIdle);
 }
 
 void ClientConnection::LetGo() {
@@ -124,6 +146,8 @@ rt::Task<> ClientConnection::Serve(ClientConnection& connection) {
     connection.UnpinVersion();
   } while (after == After::kNextRequest);
   connection.exchange_ = nullptr;
+  io::BufferRef preface;
+  if (after == After::kHttp2) preface = exchange->TakePreface();
   exchange->~Exchange();
   worker.frames().Free(memory, sizeof(Exchange));
   switch (after) {
@@ -143,6 +167,9 @@ rt::Task<> ClientConnection::Serve(ClientConnection& connection) {
       break;
     case After::kTunnel:
       worker.HandedOver(connection);
+      break;
+    case After::kHttp2:
+      worker.SpeakHttp2(connection, std::move(preface));
       break;
   }
 }

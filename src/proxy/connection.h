@@ -1,5 +1,7 @@
 // A client's connection between requests: idle it is this one record, waiting for a receive; with the first
-// bytes of a head an Exchange is made. Owned by the worker; frees itself through Worker::Closed.
+// bytes of a head an Exchange is made. A stream of an HTTP/2 connection (http2_client.h) is one of these too: its
+// descriptor brings one request, and it is closed behind it. Owned by the worker; frees itself through
+// Worker::Closed.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +9,7 @@
 #include "proxy/facts.h"
 #include "proxy/input.h"
 #include "proxy/versions.h"
+#include "rondo/io/stream_engine.h"
 #include "rondo/proxy/worker.h"
 #include "rondo/rt/receiver.h"
 #include "rondo/rt/task.h"
@@ -23,6 +26,7 @@ class ClientConnection : public ListHook<> {
   Worker& worker() { return worker_; }
   int fd() const { return fd_; }
   uint32_t slot() const { return slot_; }
+  bool on_stream() const { return io::StreamEngine::is_stream(fd_); }
   bool has_peer() const { return has_peer_; }
   // Of one that has none: what logs call it.
   std::string_view nameless() const { return unknown_ ? "unknown" : "unix"; }
@@ -37,6 +41,11 @@ class ClientConnection : public ListHook<> {
   std::optional<proxyproto::Endpoint> Destination();
   // For the tunnel that it goes on into; may be null.
   FactsPtr TakeFacts() { return std::move(facts_); }
+  // All that is known of it, for what it becomes.
+  Origin TakeOrigin();
+  // Whether what comes now are its first bytes, so that they may say that all is HTTP/2; once. With
+  // TLS that is said in the handshake.
+  bool TakeFirst() { return std::exchange(first_, false); }
   // Its next answer ends it: the process ends, or its listener was removed.
   bool draining() const;
 
@@ -52,6 +61,8 @@ class ClientConnection : public ListHook<> {
   // Begins to wait for the first request, of which `early` are the first bytes, where there are
   // any already.
   void Start(io::BufferRef early);
+  // The same for a stream.
+  void StartStream();
   // It begins to drain: an idle connection has a few more seconds for a request that is on its way.
   void Drain();
   // Ends an exchange that is on a backend which was let go.
@@ -92,6 +103,7 @@ class ClientConnection : public ListHook<> {
   bool has_peer_ = false;
   bool unknown_ = false;
   bool peer_trusted_ = false;
+  bool first_;
   State state_ = State::kIdle;
 };
 

@@ -29,6 +29,10 @@ rt::Task<After> Exchange::Run() {
   if (client_.receiver.ready() && client_.receiver.held_result() > 0) {
     input_.Append(client_.receiver.TakeBuffer(), frames());
   }
+  if (client_.TakeFirst() && MayBePreface()) {
+    const bool http2 = co_await ReadPreface();
+    if (http2) co_return After::kHttp2;
+  }
   HeadState head = ParseHead();
   began_ = worker_.loop().Now();
   if (head == HeadState::kNeedMore) {
@@ -53,7 +57,14 @@ rt::Task<After> Exchange::Run() {
 
 // Looks for a whole head in input_. kNone: it is refused, and failure_ says so.
 Exchange::HeadState Exchange::ParseHead() {
-  if (input_.empty()) return HeadState::kNeedMore;
+  if (input_.empty()) {
+    // A stream whose head is not to be believed gives no bytes.
+    if (!client_.on_stream()) return HeadState::kNeedMore;
+    const http::Refusal refusal = worker_.loop().streams().RefusalOf(client_.fd());
+    if (!refusal) return HeadState::kNeedMore;
+    Refuse(refusal);
+    return HeadState::kNone;
+  }
   const http::HeadResult result = worker_.request_parser.Parse(
       input_.view(), request_scanned_, worker_.head_limits(), worker_.request_head);
   request_scanned_ = result.scanned;
@@ -119,9 +130,13 @@ void Exchange::TakeInitialBody() {
 rt::Task<> Exchange::Forward() {
   upstream_->OnRequest();
   if (route_->timeout_total) {
-    total_until_ = worker_.loop().Now() + *route_->timeout_total;
-    client_.deadline.SetCap(total_until_);
+    const Instant until = worker_.loop().Now() + *route_->timeout_total;
+    if (until < total_until_) {
+      total_until_ = until;
+      total_reason_ = "total_timeout";
+    }
   }
+  if (total_until_ != kNever) client_.deadline.SetCap(total_until_);
   // Nothing of the receive buffer is needed any more, unless body bytes or another request are in it.
   input_.ReleaseIfEmpty();
   for (;;) {
@@ -144,10 +159,12 @@ bool Exchange::DecideRetry(const Failure& failure) {
   question.body_held = body_held_ && !upload_refusal_;
   question.sent_bytes = attempt_bytes_;
   question.retries = retries_;
+  question.unprocessed = unprocessed_;
   switch (MayRetry(question, config_->settings.retries)) {
     case RetryAnswer::kNo:
       return false;
     case RetryAnswer::kFree:
+      if (failure.unprocessed) ++unprocessed_;
       break;
     case RetryAnswer::kCounted:
       if (!upstream_->TryRetry()) return false;
@@ -163,7 +180,8 @@ After Exchange::Finish() {
   CountEnd();
   if (tunnelled_) return After::kTunnel;
   Account();
-  if (!response_began_) return After::kClose;
+  // Whether a stream ends as it should or is cut shows in what was sent to it.
+  if (!response_began_ || client_.on_stream()) return After::kClose;
   // Where only the end of the connection ends the body, an ordinary end would make a cut answer look whole. Who is
   // too slow to read it is not waited for.
   if (!response_whole_ && (close_ends_response_ || failure_.reason == kClientTooSlow)) {
@@ -200,6 +218,7 @@ void Exchange::Account() {
   }
   record.status = response_began_ ? status_ : 0;
   record.version_minor = minor_version_;
+  record.http2 = client_.on_stream();
   record.request_id = std::string_view(request_id_, sizeof(request_id_));
   if (request_block_) {
     const char* head = request_block_.data();
@@ -277,11 +296,12 @@ void Exchange::ResetForNext() {
   config_ = nullptr;
   pick_key_ = upstream::PickKey();
   total_until_ = queue_until_ = kNever;
+  total_reason_ = nullptr;
   queue_time_ = Duration::zero();
   sticky_outcome_ = nullptr;
   // What is said of a head that never becomes whole must not follow the request before.
   minor_version_ = 1;
-  keep_alive_ = is_head_ = asks_upgrade_ = false;
+  keep_alive_ = is_head_ = asks_upgrade_ = asks_websocket_ = false;
   if (request_rate_.active() || response_rate_.active()) ForgetPace();
   reply_format_ = http::ReplyFormat::kJson;
   initial_body_ = {};
@@ -291,7 +311,7 @@ void Exchange::ResetForNext() {
   ForgetPicks();
   tried_.Reset();
   failure_ = Failure{};
-  retries_ = 0;
+  retries_ = unprocessed_ = 0;
   attempt_bytes_ = 0;
   response_began_ = response_complete_ = response_whole_ = close_ends_response_ = false;
   backend_keeps_ = close_after_ = false;

@@ -27,6 +27,7 @@ enum class After : uint8_t {
   kClose,
   kReset,   // closed so that the client notices that the answer is not whole
   kTunnel,  // it went on into a tunnel
+  kHttp2,   // its first bytes were the preface of HTTP/2
 };
 
 struct TunnelLog;
@@ -45,6 +46,8 @@ class Exchange {
 
   // Serves one request.
   rt::Task<After> Run();
+  // After kHttp2: the bytes that said so.
+  io::BufferRef TakePreface() { return input_.TakeBuffer(); }
   // The other half of ClientConnection::Cancel.
   void CancelUpload(rt::CancelReason reason) { upload_token_.Cancel(reason); }
   bool waiting_in_queue() const { return waiting_in_queue_; }
@@ -74,6 +77,8 @@ class Exchange {
   enum class HeadState : uint8_t { kNeedMore, kComplete, kNone };
   HeadState ParseHead();
   rt::Task<bool> ReadHead();
+  bool MayBePreface() const;
+  rt::Task<bool> ReadPreface();
   void Refuse(const http::Refusal& refusal);
   void TakeInitialBody();
   rt::Task<> Forward();
@@ -88,6 +93,8 @@ class Exchange {
   bool Route();
   void FindClient();
   void FindRoute();
+  void BoundCall();
+  void CheckTunnel();
   void Guard();
   bool MayCome(const std::vector<Network>& allow, const std::vector<Network>& deny) const;
   void LimitRate();
@@ -135,6 +142,8 @@ class Exchange {
   bool WasTried(const upstream::WorkerBackend& backend) const;
   void Fail(int status, const char* reason, Stage stage);
   void FailConnect(const upstream::ConnectResult& result);
+  rt::Task<bool> AskForTunnel();
+  void FailUnprocessed();
   std::optional<upstream::ClientEndpoints> Endpoints();
   // What came of it, to the one who counts its backend's failures.
   void Report(upstream::Outcome outcome);
@@ -199,6 +208,7 @@ class Exchange {
   upstream::PickKey pick_key_;
   uint64_t body_max_ = 0;  // 0: no limit
   Instant total_until_ = kNever;
+  const char* total_reason_ = nullptr;  // what passing it is called
   Instant queue_until_ = kNever;
   Duration queue_time_{};
   Duration retry_after_{};  // of a 429
@@ -212,6 +222,7 @@ class Exchange {
   bool has_idempotency_key_ = false;
   bool expects_continue_ = false;
   bool asks_upgrade_ = false;
+  bool asks_websocket_ = false;
   bool chunked_request_ = false;
   http::ReplyFormat reply_format_ = http::ReplyFormat::kJson;
   char request_id_[32];
@@ -243,6 +254,7 @@ class Exchange {
   bool backend_broke_ = false;  // a send to it failed: that may have used up the error that a receive would show
   bool retry_decided_ = false;  // failure_ is an answer that was dropped for a retry
   uint32_t retries_ = 0;
+  uint32_t unprocessed_ = 0;  // attempts that a backend did nothing with
 
   // The answer.
   Input response_input_;

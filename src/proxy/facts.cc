@@ -10,7 +10,13 @@ FactsPtr MakeFacts(Worker& worker) {
   return FactsPtr(new (worker.frames().Allocate(sizeof(ConnectionFacts))) ConnectionFacts(worker));
 }
 
+FactsPtr Share(const FactsPtr& facts) {
+  ++facts->holders;
+  return FactsPtr(facts.get());
+}
+
 void FreeFacts::operator()(ConnectionFacts* facts) const {
+  if (--facts->holders > 0) return;
   Worker& worker = facts->worker;
   facts->~ConnectionFacts();
   worker.frames().Free(facts, sizeof(ConnectionFacts));

@@ -16,12 +16,14 @@ namespace rondo::proxy {
 
 class Worker;
 
-// Owned by the connection, and then by the tunnel that it goes on into.
+// Belongs to the connection, and then to the tunnel that it goes on into; the streams of an HTTP/2
+// connection have a share in those of theirs.
 struct ConnectionFacts {
   explicit ConnectionFacts(Worker& of) : worker(of) {}
   ConnectionFacts(const ConnectionFacts&) = delete;
 
   Worker& worker;
+  uint32_t holders = 1;
   std::optional<tls::HandshakeResult> tls;
   // What the client connected to: as a PROXY header says, or once somebody has asked the socket.
   std::optional<proxyproto::Endpoint> destination;
@@ -34,6 +36,7 @@ struct FreeFacts {
 };
 using FactsPtr = std::unique_ptr<ConnectionFacts, FreeFacts>;
 FactsPtr MakeFacts(Worker& worker);
+FactsPtr Share(const FactsPtr& facts);
 
 // Who a new connection is from, as the one who let it in found out.
 struct Origin {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "proxy/block.h"
+#include "rondo/base/check.h"
 #include "rondo/io/buffer_pool.h"
 
 namespace rondo::proxy {
@@ -54,6 +55,18 @@ class Input {
   void Consume(size_t bytes) {
     at_ += bytes;
     size_ -= bytes;
+  }
+  // The next bytes may be received behind those that are there, where these came in a buffer of the
+  // pool and leave room in it; Received says how many came.
+  char* Behind() const { return at_ + size_; }
+  void Received(size_t bytes) { size_ += bytes; }
+  // All that is there, as it came. REQUIRES: nothing was consumed, and all of it is in one buffer.
+  io::BufferRef TakeBuffer() {
+    RONDO_DCHECK(buffer_ && at_ == buffer_.data());
+    buffer_.set_size(static_cast<uint32_t>(size_));
+    at_ = nullptr;
+    size_ = 0;
+    return std::move(buffer_);
   }
   // Gives the memory back where no bytes are left.
   void ReleaseIfEmpty() {

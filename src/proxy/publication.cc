@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "proxy/connection.h"
+#include "proxy/http2_client.h"
 #include "proxy/leaving.h"
 #include "proxy/listeners.h"
 #include "proxy/tunnel.h"
@@ -41,6 +42,9 @@ void Worker::TakePublication() {
     if (listeners_->Changed(before)) {
       clients_.ForEach([](ClientConnection& client) {
         if (client.draining()) client.Drain();
+      });
+      http2_clients_.ForEach([this](Http2Client& client) {
+        if (listeners_->gone(client.slot())) client.Drain();
       });
     }
   }

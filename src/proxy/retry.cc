@@ -10,6 +10,12 @@ RetryAnswer MayRetry(const RetryQuestion& question, const config::Retries& setti
       return RetryAnswer::kNo;
     case Stage::kConnect:
       if (!settings.on.connect) return RetryAnswer::kNo;
+      // Whatever may not be done twice was not done once (RFC 9113 §8.7), but what was sent of the
+      // body has to be sent again.
+      if (failure.unprocessed) {
+        const bool again = question.body_held && question.unprocessed < kUnprocessedMax;
+        return again ? RetryAnswer::kFree : RetryAnswer::kNo;
+      }
       // Nothing of the request left this process, so any request may go elsewhere.
       if (failure.refused) return RetryAnswer::kFree;
       break;

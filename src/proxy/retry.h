@@ -23,6 +23,7 @@ struct Failure {
   bool refused = false;      // kConnect: the backend would not take a connection
   bool from_backend = false; // the status is the backend's own answer, which passes if there is no retry
   const char* detail = nullptr;  // what exactly was wrong with an answer; static, for the log
+  bool unprocessed = false;  // kConnect: the backend was given it, and said that it did nothing with it
   explicit operator bool() const { return reason != nullptr; }
 };
 
@@ -36,11 +37,16 @@ struct RetryQuestion {
   uint64_t sent_bytes = 0;
   // Attempts beyond the first so far, refused ones left out.
   uint32_t retries = 0;
+  // Of those left out: attempts that a backend said it did nothing with.
+  uint32_t unprocessed = 0;
 };
+
+// How often a request may come back unprocessed before its client is told.
+inline constexpr uint32_t kUnprocessedMax = 8;
 
 enum class RetryAnswer : uint8_t {
   kNo,
-  kFree,    // does not count as an attempt: the backend refused
+  kFree,    // does not count as an attempt: the backend refused, or did nothing with it
   kCounted, // if the budget has room
 };
 

@@ -1,6 +1,9 @@
 // From the head of a request to what is done with it, and the head that a backend will see.
+#include <algorithm>
+
 #include "proxy/exchange.h"
 #include "rondo/balance/stable_hash.h"
+#include "rondo/http/grpc.h"
 #include "rondo/http/rewrite.h"
 #include "rondo/http/sticky.h"
 #include "rondo/route/normalise.h"
@@ -20,8 +23,10 @@ bool Exchange::Route() {
   expects_continue_ = head.expect_continue;
   reply_format_ = http::ReplyFormatFor(head);
   http::MakeRequestId(worker_.rng().Next(), worker_.rng().Next(), request_id_);
+  if (reply_format_ == http::ReplyFormat::kGrpc) BoundCall();
   FindClient();
   FindRoute();
+  if (!head.upgrade.empty() && client_.on_stream() && !failure_) CheckTunnel();
   if (!failure_ && action_->guarded) Guard();
   body_max_ = route_ != nullptr && route_->body_bytes ? *route_->body_bytes
                                                       : client_.snapshot().config.limits.body_bytes;
@@ -34,6 +39,26 @@ bool Exchange::Route() {
   WriteRequestHead();
   TakeInitialBody();
   return !failure_ && upstream_ != nullptr;
+}
+
+// A call of gRPC says how long its client waits for all of it.
+void Exchange::BoundCall() {
+  for (const http::Field& field : worker_.request_head.fields) {
+    if (!http::EqualsIgnoreCase(field.name, "grpc-timeout")) continue;
+    const std::optional<Duration> timeout = http::ParseGrpcTimeout(field.value);
+    if (!timeout) continue;
+    total_until_ = std::min(total_until_, began_ + *timeout);
+    total_reason_ = "grpc_timeout";
+  }
+}
+
+// The stream asks for a WebSocket (RFC 8441). Forwarded without that it would be another request than
+// its client made.
+void Exchange::CheckTunnel() {
+  if (!route_->forwards() || !worker_.loop().streams().IsTunnelRequest(client_.fd())) return;
+  if (http::ChooseUpgrade(worker_.request_head, route_->upgrades).empty()) {
+    Fail(501, "upgrade_not_allowed", Stage::kPick);
+  }
 }
 
 void Exchange::FindClient() {
@@ -173,6 +198,7 @@ void Exchange::WriteRequestHead() {
     if (!head.upgrade.empty() && !has_body) {
       options.upgrade = http::ChooseUpgrade(head, route_->upgrades);
       asks_upgrade_ = !options.upgrade.empty();
+      asks_websocket_ = http::EqualsIgnoreCase(options.upgrade, "websocket");
     }
     // HTTP/1.0 without Host: the first backend stands for all of them, since the head is written once. Where
     // there is none yet, the client meant this listener.

@@ -40,13 +40,14 @@ Tunnel::Tunnel(Worker& worker, TunnelParts& parts)
       facts_(std::move(parts.facts)),
       websocket_(parts.websocket) {
   lease_.backend()->shared->tunnels.fetch_add(1, std::memory_order_relaxed);
-  lease_.backend()->cell().active.Add(1);  // its pool no longer counts the connection
+  // Its pool no longer counts the connection, but where it is only a stream of one.
+  if (!shares_backend()) lease_.backend()->cell().active.Add(1);
   traffic_.connections.Add(1);
 }
 
 Tunnel::~Tunnel() {
   lease_.backend()->shared->tunnels.fetch_sub(1, std::memory_order_relaxed);
-  lease_.backend()->cell().active.Add(-1);
+  if (!shares_backend()) lease_.backend()->cell().active.Add(-1);
   traffic_.connections.Add(-1);
   worker_.engine().Close(up_.receive.fd);
   worker_.engine().Close(down_.receive.fd);
@@ -220,6 +221,7 @@ void Tunnel::WriteLog() {
   record.user_agent = log_->spans.user_agent.In(texts);
   record.referer = log_->spans.referer.In(texts);
   record.status = 101;
+  record.http2 = on_stream();
   record.upstream = log_->upstream.In(texts);
   record.backend = log_->backend.In(texts);
   record.retries = log_->retries;

@@ -8,6 +8,7 @@
 #include "proxy/input.h"
 #include "rondo/http/forwarding.h"
 #include "rondo/http/websocket.h"
+#include "rondo/io/stream_engine.h"
 #include "rondo/proxy/worker.h"
 #include "rondo/upstream/worker_upstream.h"
 
@@ -62,6 +63,9 @@ class Tunnel : public ListHook<> {
   void CloseWithProcess(Instant at);
   // Of the appointment with the backend; kNever: none.
   Instant leaves_by() const { return leaves_by_; }
+  // Its client's side is a stream of an HTTP/2 connection (RFC 8441).
+  bool on_stream() const { return io::StreamEngine::is_stream(up_.receive.fd); }
+  bool shares_backend() const { return io::StreamEngine::is_stream(down_.receive.fd); }
   const upstream::BackendShared& backend() const { return *lease_.backend()->shared; }
 
   static constexpr Duration kCloseMax = std::chrono::seconds(2);

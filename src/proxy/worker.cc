@@ -9,6 +9,7 @@
 #include "proxy/admission.h"
 #include "proxy/arrival.h"
 #include "proxy/connection.h"
+#include "proxy/http2_client.h"
 #include "proxy/leaving.h"
 #include "proxy/listeners.h"
 #include "proxy/tunnel.h"
@@ -32,6 +33,7 @@ Worker::Worker(io::Engine& engine, std::shared_ptr<const upstream::Snapshot> sna
       memory_timer_(&OnMemoryTimer, *this),
       acknowledged_(options.epoch),
       oldest_pinned_(options.epoch) {
+  loop_.streams().Seed(options.seed);
   ApplySettings();
   for (const ListenFd& socket : listen_fds) listeners_->Open(socket);
 }
@@ -108,6 +110,7 @@ void Worker::EnterDraining() {
   phase_ = Phase::kDraining;
   listeners_->StopAll();
   clients_.ForEach([](ClientConnection& client) { client.Drain(); });
+  http2_clients_.ForEach([](Http2Client& client) { client.Drain(); });
   SpreadCloses(*this, tunnels_, tunnels_until());
 }
 
@@ -115,12 +118,14 @@ void Worker::EnterCancelling() {
   arrivals_.ForEach([](Arrival& arrival) { arrival.Cancel(); });
   clients_.ForEach([](ClientConnection& client) { client.Cancel(rt::CancelReason::kShutdown); });
   tunnels_.ForEach([](Tunnel& tunnel) { tunnel.Cut("shutdown"); });
+  http2_clients_.ForEach([](Http2Client& client) { client.Cancel(); });
 }
 
 void Worker::CheckFinished() {
   if (!listeners_->all_closed() || client_count_ > 0 || tunnel_count_ > 0 || scope_.count() > 0) return;
   if (versions_->CloseIdle() > 0) return;
-  if (loop_.secure().busy()) return;  // closed, but last bytes are on their way
+  if (loop_.streams().connections() > 0) return;
+  if (loop_.busy()) return;  // closed, but last bytes are on their way
   // Where the log cannot be handed over (nobody reads it), its timer tries again, but not for ever.
   if (log_until_ == kNever) log_until_ = loop_.Now() + kLogPatience;
   finished_ = access_log_.Flush() || phase_ == Phase::kCancelling || loop_.Now() >= log_until_;
@@ -163,21 +168,41 @@ void Worker::Accepted(int fd, uint32_t slot) {
   }
 }
 
-void Worker::LetIn(int fd, uint32_t slot, Origin origin) {
-  io::BufferRef early = std::move(origin.early);
+ClientConnection& Worker::AddClient(int fd, uint32_t slot, Origin origin) {
   void* memory = frames().Allocate(sizeof(ClientConnection));
   auto* client = new (memory) ClientConnection(*this, fd, slot, std::move(origin));
   clients_.PushBack(*client);
   ++client_count_;
-  client->Start(std::move(early));
-  if (phase_ == Phase::kCancelling) client->Cancel(rt::CancelReason::kShutdown);
+  return *client;
+}
+
+void Worker::LetIn(int fd, uint32_t slot, Origin origin) {
+  if (origin.facts != nullptr && origin.facts->tls && origin.facts->tls->alpn == "h2") {
+    Http2Client::Begin(*this, fd, slot, std::move(origin));
+    return;
+  }
+  io::BufferRef early = std::move(origin.early);
+  ClientConnection& client = AddClient(fd, slot, std::move(origin));
+  client.Start(std::move(early));
+  if (phase_ == Phase::kCancelling) client.Cancel(rt::CancelReason::kShutdown);
+}
+
+void Worker::LetInStream(int fd, uint32_t slot, Origin origin) {
+  ClientConnection& client = AddClient(fd, slot, std::move(origin));
+  client.StartStream();
+  if (phase_ == Phase::kCancelling) client.Cancel(rt::CancelReason::kShutdown);
+}
+
+// One connection less.
+void Worker::Discount(uint32_t slot) {
+  listeners_->DiscountConnection(slot);
+  traffic_table_.Known(slot).connections.Add(-1);
 }
 
 void Worker::TurnedAway(int fd, uint32_t slot) {
   engine().Close(fd);
   counters_.connections.fetch_sub(1, std::memory_order_relaxed);
-  listeners_->DiscountConnection(slot);
-  traffic_table_.Known(slot).connections.Add(-1);
+  Discount(slot);
 }
 
 void Worker::Add(Arrival& arrival) {
@@ -193,17 +218,42 @@ void Worker::Removed(Arrival& arrival) {
 
 void Worker::Closed(ClientConnection& connection) {
   engine().Close(connection.fd());
-  counters_.connections.fetch_sub(1, std::memory_order_relaxed);
+  if (!connection.on_stream()) counters_.connections.fetch_sub(1, std::memory_order_relaxed);
   HandedOver(connection);
 }
 
 void Worker::HandedOver(ClientConnection& connection) {
+  if (!connection.on_stream()) Discount(connection.slot());
+  Free(connection);
+}
+
+void Worker::Free(ClientConnection& connection) {
   connection.Unlink();
-  listeners_->DiscountConnection(connection.slot());
-  traffic_table_.Known(connection.slot()).connections.Add(-1);
   --client_count_;
   connection.~ClientConnection();
   frames().Free(&connection, sizeof(ClientConnection));
+}
+
+void Worker::SpeakHttp2(ClientConnection& connection, io::BufferRef preface) {
+  const int fd = connection.fd();
+  const uint32_t slot = connection.slot();
+  Origin origin = connection.TakeOrigin();
+  origin.early = std::move(preface);
+  Free(connection);
+  Http2Client::Begin(*this, fd, slot, std::move(origin));
+}
+
+void Worker::Add(Http2Client& client) {
+  http2_clients_.PushBack(client);
+  if (phase_ == Phase::kCancelling) client.Cancel();
+}
+
+void Worker::Ended(Http2Client& client) {
+  client.Unlink();
+  counters_.connections.fetch_sub(1, std::memory_order_relaxed);
+  Discount(client.slot());
+  client.~Http2Client();
+  frames().Free(&client, sizeof(Http2Client));
 }
 
 void Worker::Add(Tunnel& tunnel) {
@@ -214,7 +264,7 @@ void Worker::Add(Tunnel& tunnel) {
 void Worker::Removed(Tunnel& tunnel) {
   tunnel.Unlink();
   --tunnel_count_;
-  counters_.connections.fetch_sub(1, std::memory_order_relaxed);
+  if (!tunnel.on_stream()) counters_.connections.fetch_sub(1, std::memory_order_relaxed);
 }
 
 char* Worker::TakeLarge() {

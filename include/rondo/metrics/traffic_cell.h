@@ -17,6 +17,8 @@ struct TrafficCell {
   Counter received_bytes;     // bodies of requests
   Counter sent_bytes;         // to clients, heads included
   Gauge connections;          // of clients; with an upstream: tunnels alone
+  Gauge http2_connections;    // of connections; only without an upstream
+  Gauge http2_streams;        // that are open in these
   NumberTable limited;        // requests beyond a rate_limit: see CountLimited
   // TLS with clients; only without an upstream.
   Gauge handshakes_under_way;

@@ -34,7 +34,8 @@ struct AccessRecord {
   std::string_view method;
   std::string_view target;
   std::string_view host;
-  int version_minor = 1;
+  int version_minor = 1;  // of HTTP/1
+  bool http2 = false;     // it came on a stream of HTTP/2
   int status = 0;  // 0: nothing was answered
   std::string_view request_id;
   std::string_view user_agent;

@@ -22,6 +22,7 @@ namespace rondo::proxy {
 
 class Arrival;
 class ClientConnection;
+class Http2Client;
 class Listeners;
 struct Origin;
 class Tunnel;
@@ -127,6 +128,9 @@ class Worker {
   void Accepted(int fd, uint32_t slot);
   // One that was accepted before becomes a client, or is closed. REQUIRES: no op in flight.
   void LetIn(int fd, uint32_t slot, Origin origin);
+  // A stream of a connection that speaks HTTP/2. Streams are no connections: neither limits nor counts
+  // of these know them.
+  void LetInStream(int fd, uint32_t slot, Origin origin);
   void TurnedAway(int fd, uint32_t slot);
   void Add(Arrival& arrival);
   void Removed(Arrival& arrival);  // frees it
@@ -134,6 +138,10 @@ class Worker {
   void Closed(ClientConnection& connection);
   // Its descriptor went on into a tunnel; only the memory is given back, the count stays.
   void HandedOver(ClientConnection& connection);
+  // The first bytes of a plain connection, `preface`, were those of HTTP/2. REQUIRES: no op in flight.
+  void SpeakHttp2(ClientConnection& connection, io::BufferRef preface);
+  void Add(Http2Client& client);
+  void Ended(Http2Client& client);  // frees it
   void Add(Tunnel& tunnel);
   void Removed(Tunnel& tunnel);
 
@@ -171,6 +179,9 @@ class Worker {
   void EnterDraining();
   void EnterCancelling();
   void CheckFinished();
+  ClientConnection& AddClient(int fd, uint32_t slot, Origin origin);
+  void Discount(uint32_t slot);
+  void Free(ClientConnection& connection);
   void WatchMemory();
   static void OnMemoryTimer(io::Timer& timer);
 
@@ -187,7 +198,8 @@ class Worker {
   rt::Scope scope_;
   std::unique_ptr<Turns> turns_;
   IntrusiveList<Arrival> arrivals_;
-  IntrusiveList<ClientConnection> clients_;
+  IntrusiveList<ClientConnection> clients_;  // streams too
+  IntrusiveList<Http2Client> http2_clients_;
   IntrusiveList<Tunnel> tunnels_;
   size_t client_count_ = 0;
   size_t tunnel_count_ = 0;
