@@ -147,12 +147,12 @@ void StreamEngine::Link::OnReceived(Op& op) {
     self.receive_ended_ = true;
     return self.Lose();
   }
-  const BufferRef bytes = std::move(op.buffer);
-  self.Take(std::span<const char>(bytes.data(), bytes.size()));
+  self.Take(std::move(op.buffer));
   self.Listen();
 }
 
-void StreamEngine::Link::Take(std::span<const char> bytes) {
+void StreamEngine::Link::Take(BufferRef buffer) {
+  const std::span<const char> bytes(buffer.data(), buffer.size());
   heard_at_ = engine_.Now();
   if (send_.in_flight()) unsent_input_ += bytes.size();
   if (dead_ || finishing_) {
@@ -160,9 +160,9 @@ void StreamEngine::Link::Take(std::span<const char> bytes) {
     if (discarded_ > kDiscardMax) Cut();
     return;
   }
-  if (session_->Feed(bytes, heard_at_) == http2::Session::State::kFailed) {
-    return Fail(session_->failure());
-  }
+  const http2::Session::State state = session_->Feed(bytes, heard_at_);
+  buffer.Reset();  // the next one to receive may well want it
+  if (state == http2::Session::State::kFailed) return Fail(session_->failure());
   if (draining_ && !goaway_said_ && session_->pongs() != pongs_) EndPause();
   WatchHead();
   TellNews();
@@ -204,8 +204,7 @@ void StreamEngine::Link::Work() {
   }
   rounds_ = 0;
   if (!std::exchange(started_, true)) {
-    const BufferRef early = std::move(early_);
-    if (early) Take(std::span<const char>(early.data(), early.size()));
+    if (early_) Take(std::move(early_));
     Listen();
   }
   if (session_ != nullptr) Flush();

@@ -94,7 +94,7 @@ class StreamEngine::Link final : public Http2Connection,
   // -- receiving --
   void Listen();
   static void OnReceived(Op& op);
-  void Take(std::span<const char> bytes);
+  void Take(BufferRef buffer);
   void TellNews();
   void WatchHead();
 

@@ -106,18 +106,20 @@ void StreamEngine::Stream::Close() {
   DropReceived();
   http2::Session* alive = session();
   if (alive == nullptr) return DestroyIfDone();
-  if (!server_) {
-    // What answered all is not told that nobody listens: its END_STREAM is on its way.
-    if (!out_ended_ || !(remote_ended_ || whole_)) Reset(ErrorCode::kCancel);
-  } else if (out_ended_) {
-    if (!remote_ended_) Reset(ErrorCode::kNoError);
-  } else if (out_tunnel_ && !reset_ && send_error_ == 0) {
+  if (out_tunnel_ && !out_ended_ && !reset_ && send_error_ == 0) {
     // Ends like a connection: its own direction properly, then the other one, whatever comes there.
     shut_write_ = true;
     alive->Resume(*this);
     link_.Schedule();
-  } else {
-    Reset(out_tunnel_ ? ErrorCode::kCancel : ErrorCode::kInternalError);
+  } else if (out_tunnel_) {
+    if (!out_ended_ || !remote_ended_) Reset(ErrorCode::kCancel);
+  } else if (!server_) {
+    // What answered all is not told that nobody listens: its END_STREAM is on its way.
+    if (!out_ended_ || !(remote_ended_ || whole_)) Reset(ErrorCode::kCancel);
+  } else if (!out_ended_) {
+    Reset(ErrorCode::kInternalError);
+  } else if (!remote_ended_) {
+    Reset(ErrorCode::kNoError);
   }
 }
 

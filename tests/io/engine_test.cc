@@ -13,6 +13,7 @@
 #include "io/engine_suite.h"
 #include "io/real_world.h"
 #include "io/secure_world.h"
+#include "io/stream_world.h"
 #include "rondo/io/limits.h"
 
 namespace rondo::io::testing {
@@ -29,6 +30,14 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         WorldMaker{"io_uring", &MakeSecured<&RealWorld::MakeOf<EngineKind::kIoUring>, true>},
         WorldMaker{"epoll", &MakeSecured<&RealWorld::MakeOf<EngineKind::kEpoll>, true>}),
+    NameOf);
+
+// The same with each connection in a tunnel of HTTP/2.
+INSTANTIATE_TEST_SUITE_P(
+    Tunnels, EngineSuite,
+    ::testing::Values(
+        WorldMaker{"io_uring", &MakeStreams<&RealWorld::MakeOf<EngineKind::kIoUring>, true>},
+        WorldMaker{"epoll", &MakeStreams<&RealWorld::MakeOf<EngineKind::kEpoll>, true>}),
     NameOf);
 
 // What only the machine itself can show: threads, limits, other processes.
