@@ -60,6 +60,7 @@ ProbeWire Links::WireOf(const UpstreamView& upstream, const BackendView& backend
       wire.proxy = proxyproto::Version::kV2;
       break;
   }
+  wire.http2 = upstream.settings.protocol != config::Protocol::kHttp1;
   if (!upstream.settings.tls) return wire;
   wire.tls = ClientTls(upstream.settings);
   if (wire.tls == nullptr) return wire;

@@ -42,9 +42,17 @@ CheckResult JudgeConnect(const ProbeConnection::Connected& connected) {
   }
 }
 
-CheckResult JudgeAnswer(const config::HealthCheck& check, int error, const ProbeAnswer& answer) {
+// Nothing was answered, or not to its end.
+CheckResult JudgeError(const ProbeConnection& connection, bool http2, int error) {
   if (error == ECANCELED) return Failure(CheckOutcome::kResponseTimeout);
-  if (error != 0) return Failure(CheckOutcome::kReset, ErrorText(error));
+  if (const char* failure = connection.failure(); failure != nullptr) {
+    return Failure(CheckOutcome::kBadResponse, failure);
+  }
+  if (http2 && error == ECONNREFUSED) return Failure(CheckOutcome::kReset, "stream refused");
+  return Failure(CheckOutcome::kReset, ErrorText(error));
+}
+
+CheckResult JudgeAnswer(const config::HealthCheck& check, const ProbeAnswer& answer) {
   switch (answer.progress()) {
     case ProbeAnswer::Progress::kBad:
       return Failure(CheckOutcome::kBadResponse, answer.problem());
@@ -53,6 +61,9 @@ CheckResult JudgeAnswer(const config::HealthCheck& check, int error, const Probe
       return Failure(CheckOutcome::kReset, "closed before the answer was whole");
     case ProbeAnswer::Progress::kDecided:
       break;
+  }
+  if (check.type == config::HealthCheck::Type::kGrpc) {
+    return answer.grpc().Judge(check, answer.status());
   }
   std::vector<health::StatusRange> expected;
   for (const config::StatusRange& range : check.expect_status) {
@@ -80,7 +91,11 @@ SocketAddress CheckAddress(const config::HealthCheck& check, const SocketAddress
 }
 
 ProbeAnswer::Wants CheckWants(const config::HealthCheck& check) {
-  return {.request_was_head = check.method == "HEAD", .text = check.expect_body};
+  const bool grpc = check.type == config::HealthCheck::Type::kGrpc;
+  return {.request_was_head = check.method == "HEAD",
+          .text = check.expect_body,
+          .whole_body = grpc,
+          .grpc = grpc};
 }
 
 rt::Task<CheckResult> MakeCheck(ProbeConnection& connection, const config::HealthCheck& check,
@@ -88,16 +103,20 @@ rt::Task<CheckResult> MakeCheck(ProbeConnection& connection, const config::Healt
                                 std::string_view user_agent, ProbeAnswer& answer) {
   const ProbeConnection::Connected connected = co_await connection.Connect(to, wire);
   if (connected.error != 0) co_return JudgeConnect(connected);
+  std::string request;
   switch (check.type) {
     case config::HealthCheck::Type::kTcp:
       co_return CheckResult{.detail = "connected"};
     case config::HealthCheck::Type::kHttp:
+      request = CheckRequest(check, to, user_agent);
+      break;
     case config::HealthCheck::Type::kGrpc:
+      request = GrpcCheckRequest(check, to, user_agent);
       break;
   }
-  const std::string request = CheckRequest(check, to, user_agent);
   const int error = co_await connection.Ask(request, answer);
-  co_return JudgeAnswer(check, error, answer);
+  if (error != 0) co_return JudgeError(connection, wire.http2, error);
+  co_return JudgeAnswer(check, answer);
 }
 
 }  // namespace rondo::control

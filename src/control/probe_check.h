@@ -18,9 +18,9 @@ SocketAddress CheckAddress(const config::HealthCheck& check, const SocketAddress
 // What is to be known of the answer to judge it; views of `check`.
 ProbeAnswer::Wants CheckWants(const config::HealthCheck& check);
 
-// Connects and, for HTTP, asks. What is cancelled counts as a timeout. `connection` is new,
-// `answer` made with CheckWants; both stay for the caller, who may read the rest. All references
-// outlive the task. The result's times are the caller's to fill in.
+// Connects and, for HTTP and gRPC, asks. What is cancelled counts as a timeout. `connection` is
+// new, `answer` made with CheckWants; both stay for the caller, who may read the rest. All
+// references outlive the task. The result's times are the caller's to fill in.
 rt::Task<health::CheckResult> MakeCheck(ProbeConnection& connection,
                                         const config::HealthCheck& check, const SocketAddress& to,
                                         const ProbeWire& wire, std::string_view user_agent,

@@ -1,5 +1,5 @@
-// One connection to a backend, for a check or a row of warm-up requests: connect, ask, read.
-// Control thread.
+// One connection to a backend, for a check or a row of warm-up requests: connect, ask, read. Over
+// HTTP/2 each request has a stream of its own. Control thread.
 #pragma once
 
 #include <array>
@@ -34,24 +34,31 @@ class ProbeConnection {
   rt::Task<Connected> Connect(const SocketAddress& to, const ProbeWire& wire);
 
   // Sends `request` and reads until the answer is decided: 0, and what came of it is in `answer`;
-  // or the errno that ended it (ECANCELED: the token).
+  // or the errno that ended it (ECANCELED: the token; ECONNREFUSED: the backend refused the
+  // stream).
   rt::Task<int> Ask(const std::string& request, ProbeAnswer& answer);
   // Reads on until the answer's body has ended, so that the backend need not write to a closed
   // connection.
   rt::Task<> ReadRest(ProbeAnswer& answer);
 
-  bool open() const { return fd_ >= 0; }
+  bool open() const { return fd_ >= 0 || http2_ != nullptr; }
+  // What the backend did against HTTP/2; null: nothing.
+  const char* failure() const;
   void Close();
   Freelist& frames() { return loop_.frames(); }
 
  private:
+  class Http2;
   rt::Task<Connected> Handshake(const ProbeWire& wire);
+  int OpenStream();
   // Gives what was received to the answer; 0, or the errno that ended it.
   int Take(int32_t received, ProbeAnswer& answer);
 
   rt::Loop& loop_;
   rt::CancelToken& token_;
-  int fd_ = -1;
+  int fd_ = -1;  // over HTTP/2, once that began: of the stream; -1: none is open
+  bool speaks_http2_ = false;
+  Http2* http2_ = nullptr;  // frees itself
   io::RawAddress to_;
   std::array<char, proxyproto::kWrittenMax> header_;
   rt::Sender sender_;

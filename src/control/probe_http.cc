@@ -94,6 +94,9 @@ void ProbeAnswer::TakeHeads() {
       status_ = head.status;
       keep_alive_ = head.keep_alive;
       in_head_ = false;
+      if (wants_.grpc) {
+        for (const http::Field& field : head.fields) grpc_.AddField(field.name, field.value);
+      }
       body_.Begin(head.framing, head.content_length, http::HeadLimits{}, 502);
       BeginBody(head_.data() + result.head_bytes, head_.size() - result.head_bytes);
       return;
@@ -127,7 +130,9 @@ void ProbeAnswer::TakeBody(char* bytes, size_t size) {
   const size_t room = wants_.body_bytes_max - std::min(body_bytes_, wants_.body_bytes_max);
   search_.Feed({step.data, std::min(step.size, room)});
   body_bytes_ += step.size;
+  if (wants_.grpc) grpc_.AddBody({step.data, step.size});
   if (step.done) {
+    if (wants_.grpc) grpc_.AddTrailers(body_.trailers());
     body_ended_ = true;
     if (step.consumed < size) keep_alive_ = false;  // bytes that nobody asked for
     Decide(Progress::kDecided);

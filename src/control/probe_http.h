@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "control/probe_grpc.h"
 #include "rondo/base/address.h"
 #include "rondo/config/config.h"
 #include "rondo/health/check_result.h"
@@ -36,6 +37,8 @@ class ProbeAnswer {
     size_t body_bytes_max = 64 * 1024;
     // All of the body is needed, since the connection is to be used again.
     bool whole_body = false;
+    // grpc() is wanted; with whole_body, since trailers are part of it.
+    bool grpc = false;
   };
   enum class Progress : uint8_t {
     kNeedMore,
@@ -57,6 +60,7 @@ class ProbeAnswer {
   Progress progress() const { return progress_; }
   int status() const { return status_; }  // of the final head; 0 before
   bool text_found() const { return search_.found(); }
+  const GrpcAnswer& grpc() const { return grpc_; }
   const char* problem() const { return problem_; }
   // Nothing more of this answer can come or is worth reading.
   bool body_ended() const { return body_ended_; }
@@ -86,6 +90,7 @@ class ProbeAnswer {
   size_t body_bytes_ = 0;
   std::string head_;  // bytes of heads that are not complete
   http::BodyDecoder body_;
+  GrpcAnswer grpc_;
 };
 
 }  // namespace rondo::control

@@ -16,6 +16,7 @@ struct ProbeWire {
   std::shared_ptr<const tls::ClientSetup> tls = {};  // null: plain
   tls::ClientContext* context = nullptr;             // of `tls`, this thread's
   std::string server_name = {};                      // whom its certificate is to be for
+  bool http2 = false;
 };
 
 }  // namespace rondo::control

@@ -49,7 +49,7 @@ class Prober {
   // connection closed while it writes.
   static constexpr Duration kRestPatience = std::chrono::seconds(1);
 
-  // `loop` and `listener` outlive the prober. `user_agent` is sent with each request.
+  // `loop`, on which nobody else speaks HTTP/2, and `listener` outlive the prober. `user_agent` is sent with each request.
   Prober(rt::Loop& loop, ProbeListener& listener, uint64_t seed,
          std::string_view user_agent = "rondo-health");
   Prober(const Prober&) = delete;
@@ -84,7 +84,10 @@ class Prober {
   // Cancels everything; no more reports. When stopped(), all connections are closed (some ticks of
   // the loop later).
   void Stop();
-  bool stopped() const { return stopping_ && flows_.count() == 0 && warm_ups_.idle(); }
+  bool stopped() const {
+    return stopping_ && flows_.count() == 0 && warm_ups_.idle() &&
+           loop_.streams().connections() == 0;
+  }
 
   bool Has(uint64_t serial) const { return targets_.contains(serial); }
   size_t size() const { return targets_.size(); }

@@ -29,6 +29,10 @@ rt::Task<> Exchange::Attempt() {
     const bool connected = co_await Connect(*lease_.backend());
     if (!connected) co_return;
   }
+  if (asks_upgrade_ && backend_->shared()) {
+    const bool takes = co_await AskForTunnel();
+    if (!takes) co_return;
+  }
   PrepareRequest();
   const int32_t sent = co_await backend_->sender.Send(client_.token);
   RequestSent(sent);
@@ -173,6 +177,35 @@ rt::Task<bool> Exchange::Connect(upstream::WorkerBackend& backend) {
   MarkTried(backend, failure_.refused);
   lease_.Reset();
   co_return false;
+}
+
+// Over HTTP/2 there are tunnels for WebSockets alone (RFC 8441), and a backend says whether it takes
+// any.
+rt::Task<bool> Exchange::AskForTunnel() {
+  int takes = 0;
+  if (asks_websocket_) {
+    client_.deadline.Set(worker_.loop().Now() + config_->settings.timeouts.connect);
+    takes = co_await upstream_->TakesTunnels(*backend_, client_.token);
+  }
+  if (takes == 1) co_return true;
+  if (takes == 0) {
+    Fail(502, "upgrade_not_supported", Stage::kPick);
+  } else if (takes == -ECANCELED) {
+    FailFromCancel("connect_timeout", Stage::kConnect);
+    ReportIfTimeout(Stage::kConnect, upstream::Outcome::kConnectTimeout);
+  } else {
+    FailUnprocessed();
+  }
+  GiveUpBackend();
+  co_return false;
+}
+
+// The backend refused the stream, or ended its connection and said that it did not get this far. That
+// is how it bounds what it has to do: no failure that counts against it.
+void Exchange::FailUnprocessed() {
+  Fail(503, "stream_refused", Stage::kConnect);
+  failure_.unprocessed = true;
+  attempt_bytes_ = 0;
 }
 
 void Exchange::FailConnect(const upstream::ConnectResult& result) {
@@ -355,8 +388,14 @@ void Exchange::FailReceive(int32_t received) {
     ObserveLatency();  // it takes at least this long
     FailFromCancel("response_timeout", Stage::kResponse);
     ReportIfTimeout(Stage::kResponse, upstream::Outcome::kResponseTimeout);
+  } else if (received == -ECONNREFUSED && backend_->shared()) {
+    FailUnprocessed();
   } else if (!response_input_.empty()) {
     Fail(502, "bad_response", Stage::kResponse);
+    Report(upstream::Outcome::kBadAnswer);
+  } else if (backend_->failure() != nullptr) {
+    Fail(502, "bad_response", Stage::kSend);
+    failure_.detail = backend_->failure();
     Report(upstream::Outcome::kBadAnswer);
   } else {
     Fail(502, "backend_reset", Stage::kSend);
@@ -375,7 +414,7 @@ void Exchange::FailFromCancel(const char* timeout_reason, Stage stage) {
     case rt::CancelReason::kDeadline:
       client_.token.ClearPassing();
       if (TotalIsOver()) {
-        Fail(504, "total_timeout", Stage::kPick);  // whatever it waited for; nothing is tried again
+        Fail(504, total_reason_, Stage::kPick);  // whatever it waited for; nothing is tried again
       } else {
         Fail(504, timeout_reason, stage);
       }
@@ -430,6 +469,7 @@ void Exchange::ForgetPicks() {
 // The connection cannot be used again.
 void Exchange::GiveUpBackend() {
   if (failure_) MarkTried(*lease_.backend(), false);
+  if (failure_.status == 504) upstream_->TimedOut(*backend_);
   upstream_->Close(*std::exchange(backend_, nullptr));
   lease_.Reset();
   response_input_.Reset();

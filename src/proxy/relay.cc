@@ -124,8 +124,10 @@ void Exchange::KeepNextRequest(io::BufferRef buffer, const char* bytes, size_t c
 void Exchange::HoldForRetry(std::string_view data) {
   if (!body_held_ || data.empty()) return;
   const uint64_t limit = config_->settings.retries.body_buffer;
-  if (!Repeatable() || config_->settings.retries.attempts == 0 ||
-      held_body_.size() + data.size() > limit) {
+  // What a stream's backend did nothing with may be sent again whatever it is.
+  const bool wanted =
+      backend_->shared() || (Repeatable() && config_->settings.retries.attempts > 0);
+  if (!wanted || held_body_.size() + data.size() > limit) {
     body_held_ = false;
     held_body_.Reset();
     return;

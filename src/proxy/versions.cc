@@ -51,7 +51,11 @@ void Versions::MakeCurrent(std::shared_ptr<const upstream::Snapshot> snapshot, u
   version->snapshot = std::move(snapshot);
   version->epoch = epoch;
   version->upstreams.reserve(live_.size());
-  for (const Live& live : live_) version->upstreams.emplace_back(*live.upstream);
+  const config::Limits& limits = version->snapshot->config.limits;
+  for (const Live& live : live_) {
+    live.upstream->SetHeadLimits({limits.header_bytes, limits.header_count});
+    version->upstreams.emplace_back(*live.upstream);
+  }
   versions_.PushBack(*version);
   current_ = version;
 }

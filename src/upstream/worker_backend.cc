@@ -3,13 +3,16 @@
 #include <utility>
 
 #include "rondo/upstream/worker_upstream.h"
+#include "upstream/trunk.h"
 
 namespace rondo::upstream {
 
 WorkerBackend::WorkerBackend(WorkerUpstream& of, std::shared_ptr<BackendShared> what)
     : upstream(&of), shared(std::move(what)), address(io::ToRawAddress(shared->address)) {}
 
-WorkerBackend::~WorkerBackend() { RONDO_CHECK(uses == 0 && idle_count == 0); }
+WorkerBackend::~WorkerBackend() { 
+  RONDO_CHECK(uses == 0 && idle_count == 0 && trunks.empty() && stream_waits.empty());
+}
 
 metrics::BackendCell& WorkerBackend::MakeCell() {
   cell_ = &shared->CellOf(upstream->worker_);

@@ -62,6 +62,7 @@ rt::Task<ConnectResult> WorkerUpstream::ShakeHands(BackendConnection& connection
   // Sessions belong to who was verified, and to how.
   const uint64_t key = balance::StableHash(name) ^ connection.backend_.shared->serial ^
                        static_cast<uint64_t>(connection.way_) << 40;
+  const bool wants_http2 = http2();  // another protocol may be in force by the end
   if (sessions_ == nullptr) sessions_ = tls::SessionStore::Make();
   const std::unique_ptr<tls::Handshake> handshake =
       tls::MakeClientHandshake(setup->ForWorker(worker_), name, sessions_.get(), key);
@@ -75,6 +76,9 @@ rt::Task<ConnectResult> WorkerUpstream::ShakeHands(BackendConnection& connection
   connection.fd_ = secured.fd;
   connection.receiver.Open(secured.fd);
   connection.sender.Open(secured.fd);
+  if (wants_http2 && secured.result.alpn != "h2") {
+    co_return ConnectResult{nullptr, EPROTO, "no_h2"};
+  }
   co_return ConnectResult{&connection, 0};
 }
 

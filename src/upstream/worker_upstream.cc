@@ -43,36 +43,37 @@ BackendConnection::BackendConnection(WorkerBackend& backend, int fd, io::Engine&
   sender.Open(fd);
 }
 
-BackendConnection& WorkerUpstream::Make(WorkerBackend& backend, int fd) {
+BackendConnection& WorkerUpstream::Make(WorkerBackend& backend, int fd, Trunk* trunk) {
   void* memory = loop_.frames().Allocate(sizeof(BackendConnection));
   auto* connection = new (memory) BackendConnection(backend, fd, loop_.engine(), loop_.Now());
   connection->receiver.set_unawaited(&OnUnawaited);
   connection->idle_timer_.set_fire(&OnIdleTimeout);
   connection->way_ = way_;
+  connection->trunk_ = trunk;
   ++connections_;
   ++backend.uses;
-  backend.cell().active.Add(1);
+  if (trunk == nullptr) backend.cell().active.Add(1);
   return *connection;
 }
 
 void WorkerUpstream::Free(BackendConnection& connection) {
   WorkerBackend& backend = connection.backend_;
+  if (connection.trunk_ == nullptr) backend.cell().active.Add(-1);
   connection.~BackendConnection();
   loop_.frames().Free(&connection, sizeof(BackendConnection));
   --connections_;
-  backend.cell().active.Add(-1);
   if (--backend.uses == 0) FreeIfRetired(backend);
 }
 
-bool WorkerUpstream::Fit(const BackendConnection& connection) const {
-  if (connection.way_ != way_) return false;
+bool WorkerUpstream::Fit(uint32_t way, uint64_t requests, Instant opened_at) const {
+  if (way != way_) return false;
   const auto& keepalive = settings().keepalive;
-  if (keepalive.max_requests > 0 &&
-      connection.requests_ >= static_cast<uint64_t>(keepalive.max_requests)) {
-    return false;
-  }
-  return keepalive.max_age == Duration::zero() ||
-         loop_.Now() - connection.opened_at_ < keepalive.max_age;
+  if (keepalive.max_requests > 0 && requests >= uint64_t{keepalive.max_requests}) return false;
+  return keepalive.max_age == Duration::zero() || loop_.Now() - opened_at < keepalive.max_age;
+}
+
+bool WorkerUpstream::Fit(const BackendConnection& connection) const {
+  return Fit(connection.way_, connection.requests_, connection.opened_at_);
 }
 
 // Whether anybody may want an idle connection to it: not where it was removed, drained or is held.
@@ -113,6 +114,7 @@ BackendConnection* FindIdle(IntrusiveList<BackendConnection>& idle, const Client
 
 BackendConnection* WorkerUpstream::TakeIdle(WorkerBackend& backend, Duration idle_less_than,
                                             const ClientEndpoints* client) {
+  if (http2()) return TakeStream(backend);
   while (!backend.idle.empty()) {
     BackendConnection* found = &backend.idle.front();
     if (introduces_clients()) found = FindIdle(backend.idle, client);
@@ -135,15 +137,39 @@ BackendConnection* WorkerUpstream::TakeIdle(WorkerBackend& backend, Duration idl
 
 rt::Task<ConnectResult> WorkerUpstream::Connect(WorkerBackend& backend, rt::CancelToken& token,
                                                 const ClientEndpoints* client) {
+  ConnectResult result{nullptr, ESTALE};
+  // Once more where the configuration said otherwise meanwhile.
+  while (result.error == ESTALE) {
+    if (http2()) {
+      result = co_await ConnectStream(backend, token);
+      continue;
+    }
+    result = co_await Dial(backend, token, client, false);
+    if (result.connection == nullptr) continue;
+    BackendConnection& connection = *result.connection;
+    connection.requests_ = 1;
+    backend.cell().opened.Add();
+    backend.cell().connect.Observe(loop_.Now() - connection.opened_at_);
+  }
+  co_return result;
+}
+
+// A connection that is ready for what is asked over it. ESTALE: what is spoken with backends has
+// changed since.
+rt::Task<ConnectResult> WorkerUpstream::Dial(WorkerBackend& backend, rt::CancelToken& token,
+                                             const ClientEndpoints* client, bool for_http2) {
   const int fd = loop_.engine().OpenStream(backend.shared->address);
   if (fd < 0) co_return ConnectResult{nullptr, -fd};
   BackendConnection& connection = Make(backend, fd);
-  const Instant began = loop_.Now();
   const int32_t result =
       co_await connection.sender.Connect(&backend.address.any, backend.address.length, token);
   if (result < 0) {
     Close(connection);
     co_return ConnectResult{nullptr, -result};
+  }
+  if (for_http2 != http2()) {
+    Close(connection);
+    co_return ConnectResult{nullptr, ESTALE};
   }
   if (config_->tls != nullptr || introduces_clients()) {
     const ConnectResult introduced = co_await Introduce(connection, client, token);
@@ -152,13 +178,14 @@ rt::Task<ConnectResult> WorkerUpstream::Connect(WorkerBackend& backend, rt::Canc
       co_return introduced;
     }
   }
-  connection.requests_ = 1;
-  backend.cell().opened.Add();
-  backend.cell().connect.Observe(loop_.Now() - began);
   co_return ConnectResult{&connection, 0};
 }
 
 void WorkerUpstream::Release(BackendConnection& connection) {
+  if (connection.shared()) {
+    Close(connection);  // it is over; whether its trunk stays is decided when the engine says so
+    return;
+  }
   WorkerBackend& backend = connection.backend_;
   Duration timeout = settings().keepalive.idle_timeout;
   if (connection.keepalive_hint_s_ >= 0) {
@@ -215,6 +242,7 @@ void WorkerUpstream::CloseIdle() {
   for (auto& backend : backends_) {
     while (!backend->idle.empty()) Close(backend->idle.front());
   }
+  CloseIdleTrunks();
 }
 
 void WorkerUpstream::OnUnawaited(rt::Receiver& receiver) {

@@ -73,7 +73,9 @@ class WorkerUpstream::ViewBuilder {
           break;
       }
       if (eligible[i] != Eligibility::kYes) backend.seat = {};
-      while (backend.idle_count > 0 && !MayPool(backend)) of_.Close(backend.idle.front());
+      if (MayPool(backend)) continue;
+      while (backend.idle_count > 0) of_.Close(backend.idle.front());
+      of_.DrainTrunks(backend);
     }
   }
 
@@ -236,6 +238,7 @@ void WorkerUpstream::RetireBackend(WorkerBackend& backend) {
   // Held, so that it does not go with its last connection in the middle of this.
   const BackendRef hold(backend);
   while (!backend.idle.empty()) Close(backend.idle.front());
+  DrainTrunks(backend);
 }
 
 // Finds the members of this view that `state` has tried.

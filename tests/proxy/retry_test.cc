@@ -13,6 +13,8 @@ constexpr Failure kClosed{502, "backend_closed", Stage::kSend};
 constexpr Failure kBadResponse{502, "bad_response", Stage::kResponse};
 constexpr Failure kResponseTimeout{504, "response_timeout", Stage::kResponse};
 constexpr Failure kAnswered503{503, "status", Stage::kResponse, false, /*from_backend=*/true};
+constexpr Failure kUnprocessed{503,   "stream_refused", Stage::kConnect,     false,
+                               false, nullptr,          /*unprocessed=*/true};
 constexpr Failure kClientGone{0, "client_gone", Stage::kSend};
 
 config::Retries Settings(uint32_t attempts, config::RetryOn on) {
@@ -51,6 +53,20 @@ TEST(MayRetry, FollowsTheContract) {
        Settings(2, kDefault),
        kFree},
       {"refused, not asked for", {kRefused, kRepeatable, kHeld}, Settings(2, kNothing), kNo},
+      {"unprocessed: free, whatever the method",
+       {kUnprocessed, kOnce, kHeld, 100},
+       Settings(0, kDefault),
+       kFree},
+      {"unprocessed, body gone", {kUnprocessed, kRepeatable, kGone}, Settings(2, kDefault), kNo},
+      {"unprocessed, not asked for", {kUnprocessed, kOnce, kHeld}, Settings(2, kNothing), kNo},
+      {"unprocessed, as often as may be",
+       {kUnprocessed, kOnce, kHeld, 0, 0, kUnprocessedMax - 1},
+       Settings(2, kDefault),
+       kFree},
+      {"unprocessed, once too often",
+       {kUnprocessed, kOnce, kHeld, 0, 0, kUnprocessedMax},
+       Settings(2, kDefault),
+       kNo},
       {"connect timeout: any method",
        {kConnectTimeout, kOnce, kHeld},
        Settings(2, kDefault),
@@ -116,9 +132,10 @@ TEST(MayRetry, FollowsTheContract) {
 // Calls check(question, settings, answer) for every combination.
 template <class Check>
 void ForAll(Check check) {
-  constexpr Failure kFailures[] = {kNoBackend,   kRefused,         kConnectTimeout, kClosed,
-                                   kBadResponse, kResponseTimeout, kAnswered503,    kClientGone};
-  for (unsigned bits = 0; bits < 8 * 4 * 2 * 3 * 32 * 3; ++bits) {
+  constexpr Failure kFailures[] = {kNoBackend,   kRefused,     kConnectTimeout,
+                                   kClosed,      kBadResponse, kResponseTimeout,
+                                   kAnswered503, kClientGone,  kUnprocessed};
+  for (unsigned bits = 0; bits < 9 * 4 * 2 * 3 * 32 * 3; ++bits) {
     unsigned rest = bits;
     const auto draw = [&rest](unsigned count) {
       const unsigned value = rest % count;
@@ -126,7 +143,7 @@ void ForAll(Check check) {
       return value;
     };
     RetryQuestion question;
-    question.failure = kFailures[draw(8)];
+    question.failure = kFailures[draw(9)];
     question.repeatable = draw(2) == 1;
     question.body_held = draw(2) == 1;
     question.sent_bytes = draw(2) * 7;
@@ -154,12 +171,14 @@ TEST(MayRetry, CountsEverythingButRefusals) {
       case RetryAnswer::kNo:
         break;
       case RetryAnswer::kFree:
-        ASSERT_TRUE(question.failure.refused && settings.on.connect);
+        ASSERT_TRUE(settings.on.connect);
+        ASSERT_TRUE(question.failure.refused ||
+                    (question.failure.unprocessed && question.body_held));
         break;
       case RetryAnswer::kCounted:
         ASSERT_LT(question.retries, settings.attempts);
         ASSERT_TRUE(question.body_held);
-        ASSERT_FALSE(question.failure.refused);
+        ASSERT_FALSE(question.failure.refused || question.failure.unprocessed);
         break;
     }
   });

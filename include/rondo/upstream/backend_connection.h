@@ -1,4 +1,5 @@
-// A connection to a backend, as an exchange leases it or the pool holds it idle.
+// A connection to a backend, as an exchange leases it or the pool holds it idle. Over HTTP/2 it is
+// one stream of a connection that many share (a trunk), and used in the same way.
 #pragma once
 
 #include <memory>
@@ -29,8 +30,14 @@ class BackendConnection : public ListHook<> {
  public:
   rt::Receiver receiver;
   rt::Sender sender;
-  // Whether it has served a request before: then a silent close is the normal race, not a failure.
-  bool reused() const { return requests_ > 1; }
+  // Whether its end, before a byte of an answer came, may be the normal race with a backend that
+  // closes what was idle, and no failure: it has served a request before, and (over HTTP/2) ended
+  // as a whole.
+  bool reused() const { return requests_ > 1 && (trunk_ == nullptr || TrunkEnds()); }
+  // A stream: nobody else's, but its connection is.
+  bool shared() const { return trunk_ != nullptr; }
+  // What the backend did against HTTP/2; static; null: nothing.
+  const char* failure() const { return trunk_ == nullptr ? nullptr : TrunkFailure(); }
   // What the backend said in `Keep-Alive: timeout=`; -1: nothing.
   void set_keepalive_hint(int seconds) { keepalive_hint_s_ = seconds; }
   WorkerBackend& backend() { return backend_; }
@@ -42,8 +49,11 @@ class BackendConnection : public ListHook<> {
  private:
   friend class WorkerUpstream;
   BackendConnection(WorkerBackend& backend, int fd, io::Engine& engine, Instant now);
+  bool TrunkEnds() const;
+  const char* TrunkFailure() const;
 
   WorkerBackend& backend_;
+  Trunk* trunk_ = nullptr;
   struct IdleTimer : io::Timer {
     IdleTimer(Fire fire, BackendConnection& of) : io::Timer(fire), connection(of) {}
     BackendConnection& connection;
@@ -55,7 +65,7 @@ class BackendConnection : public ListHook<> {
   int fd_;
   // Of WorkerUpstream::way_: one that was made otherwise than new ones are now is used up.
   uint32_t way_ = 0;
-  uint32_t requests_ = 0;
+  uint32_t requests_ = 0;  // of its trunk, where it is a stream
   int keepalive_hint_s_ = -1;
   bool idle_ = false;
 };

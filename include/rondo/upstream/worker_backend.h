@@ -14,6 +14,8 @@ namespace rondo::upstream {
 
 class WorkerUpstream;
 class BackendConnection;
+class StreamWait;
+class Trunk;
 
 // Made and owned by its WorkerUpstream. One that is removed goes when no lease, connection or
 // BackendRef is left.
@@ -52,6 +54,12 @@ struct WorkerBackend : ListHook<WorkerBackend> {
   uint32_t uses = 0;         // leases, connections and BackendRefs
   IntrusiveList<BackendConnection> idle;  // most recently used first
   size_t idle_count = 0;
+  // Over HTTP/2 instead: connections that requests share, the oldest first; how many more are being
+  // made; and the requests that wait for one, in the order in which they came.
+  IntrusiveList<Trunk> trunks;
+  IntrusiveList<StreamWait, StreamWait> stream_waits;
+  size_t trunks_coming = 0;
+  size_t stream_wait_count = 0;
 
  private:
   metrics::BackendCell& MakeCell();

@@ -18,6 +18,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "rondo/balance/policy.h"
 #include "rondo/base/intrusive_list.h"
+#include "rondo/http/h1_parser.h"
 #include "rondo/rt/task.h"
 #include "rondo/upstream/backend_connection.h"
 #include "rondo/upstream/pick_state.h"
@@ -48,6 +49,24 @@ class QueueWait : public rt::Cancelable, public ListHook<QueueWait> {
   PickState* state_ = nullptr;
 };
 
+// A request that waits for a stream of an HTTP/2 connection to its backend.
+class StreamWait : public rt::Cancelable, public ListHook<StreamWait> {
+ public:
+  explicit StreamWait(WorkerBackend& backend) : rt::Cancelable(&OnDeliver), backend_(backend) {}
+  // Where the wait ended with 0.
+  BackendConnection* connection = nullptr;
+  // Where there was a connection, but no handshake.
+  const char* tls_failure = nullptr;
+
+ private:
+  friend class WorkerUpstream;
+  friend class IntrusiveList<StreamWait, StreamWait>;
+  static void OnDeliver(io::Op& op);
+  void Leave();
+  WorkerBackend& backend_;
+  std::coroutine_handle<> waiter_;
+};
+
 class WorkerUpstream {
  public:
   // `worker` of `workers`: the pool's bound is shared out, and starting points differ.
@@ -76,6 +95,8 @@ class WorkerUpstream {
     return retired_ && users_ == 0 && connections_ == 0 && retired_backends_.empty();
   }
   bool retired() const { return retired_; }
+  // Of heads that backends send over HTTP/2; connections that are there keep theirs.
+  void SetHeadLimits(const http::HeadLimits& limits) { head_limits_ = limits; }
   // UpstreamRefs.
   size_t users() const { return users_; }
 
@@ -154,23 +175,38 @@ class WorkerUpstream {
   // Whether backends are told of each client by a PROXY header: then its endpoints are asked for
   // below (null: unknown).
   bool introduces_clients() const { return settings().send_proxy != config::SendProxy::kOff; }
+  // Whether requests share connections, each on a stream of its own.
+  bool http2() const { return settings().protocol != config::Protocol::kHttp1; }
   // The warmest idle connection that is fit for another request, or nothing. `idle_less_than`: one
-  // that was idle longer is left alone. `client`: only one that was introduced for it.
+  // that was idle longer is left alone. `client`: only one that was introduced for it. Over HTTP/2:
+  // a stream of the oldest connection that has room, however long it was idle, since a backend that
+  // closes one says what it has not begun (RFC 9113 §6.8); so that younger ones, once a burst is
+  // over, become idle and go.
   BackendConnection* TakeIdle(WorkerBackend& backend, Duration idle_less_than,
                               const ClientEndpoints* client = nullptr);
   // A new connection, with its PROXY header and TLS handshake behind it where the upstream has
-  // them; `token` ends the attempt. `client` outlives the task.
+  // them; `token` ends the attempt. `client` outlives the task. Over HTTP/2: a stream, of a
+  // connection that is being made for all who ask, or of one that has room again; then `token` ends
+  // the wait alone.
   rt::Task<ConnectResult> Connect(WorkerBackend& backend, rt::CancelToken& token,
                                   const ClientEndpoints* client = nullptr);
   // The answer was received whole and the backend keeps the connection open: into the pool, where
   // there is room.
   void Release(BackendConnection& connection);
-  // Ends it; its ops complete later by themselves. With `reset` the peer sees a reset.
+  // Ends it; its ops complete later by themselves. With `reset` the peer sees a reset. What is not
+  // over of a stream is cancelled.
   void Close(BackendConnection& connection, bool reset = false);
+  // No answer came in time. Where nothing at all was heard over its trunk since its stream began,
+  // nobody may be there any more, and further requests get another one.
+  void TimedOut(BackendConnection& connection);
+  // Whether the backend takes a WebSocket over this stream, once it has said so: 1 or 0;
+  // -ECONNREFUSED where it takes nothing any more, -ECANCELED by the token.
+  rt::Task<int> TakesTunnels(BackendConnection& connection, rt::CancelToken& token);
   // Hands the descriptor over to the caller, who closes it, and frees the record. REQUIRES: no op
   // in flight.
   int Detach(BackendConnection& connection);
-  // For shutting down: closes what is idle; connections still open, closing ones included.
+  // For shutting down: closes what is idle, and ends attempts that nobody waits for. Connections
+  // still open, closing ones included; of HTTP/2 their streams as well.
   void CloseIdle();
   size_t connections() const { return connections_; }
   size_t idle_connections() const { return idle_connections_; }
@@ -182,6 +218,8 @@ class WorkerUpstream {
  private:
   friend class Lease;
   friend class QueueWait;
+  friend class StreamWait;
+  friend class Trunk;
   friend class UpstreamRef;
   friend struct WorkerBackend;
   friend void FreeIfRetired(WorkerBackend& backend);
@@ -222,11 +260,35 @@ class WorkerUpstream {
   static void OnUnawaited(rt::Receiver& receiver);
   static void OnStopped(rt::Receiver& receiver);
   static void OnIdleTimeout(io::Timer& timer);
-  BackendConnection& Make(WorkerBackend& backend, int fd);
+  BackendConnection& Make(WorkerBackend& backend, int fd, Trunk* trunk = nullptr);
   void Free(BackendConnection& connection);
   void LeavePool(BackendConnection& connection);
+  rt::Task<ConnectResult> Dial(WorkerBackend& backend, rt::CancelToken& token,
+                               const ClientEndpoints* client, bool for_http2);
+  // What served so many requests since it was made, in which way, may serve another.
+  bool Fit(uint32_t way, uint64_t requests, Instant opened_at) const;
   bool Fit(const BackendConnection& connection) const;
   void MakeRoom(WorkerBackend& backend);
+
+  // -- worker_trunks.cc --
+  struct TrunkAttempt;
+  BackendConnection* TakeStream(WorkerBackend& backend);
+  BackendConnection* FindStream(WorkerBackend& backend);
+  BackendConnection* OpenStream(Trunk& trunk);
+  auto WaitForStream(StreamWait& wait, rt::CancelToken& token);
+  void EnqueueStream(StreamWait& wait);
+  void ServeStreams(WorkerBackend& backend);
+  void FailStreams(WorkerBackend& backend, int error, const char* tls_failure);
+  rt::Task<> MakeTrunk(WorkerBackend& backend);
+  void TrunkMade(BackendConnection& dialled);
+  void TrunkChanged(Trunk& trunk);
+  void LeaveIdle(Trunk& trunk);
+  void DrainTrunk(Trunk& trunk);
+  void DrainTrunks(WorkerBackend& backend);
+  void CloseIdleTrunks();
+  void FreeTrunk(Trunk& trunk);
+  static void OnTrunkTimer(io::Timer& timer);
+  rt::Task<ConnectResult> ConnectStream(WorkerBackend& backend, rt::CancelToken& token);
 
   // -- worker_introduce.cc --
   rt::Task<ConnectResult> Introduce(BackendConnection& connection, const ClientEndpoints* client,
@@ -266,6 +328,10 @@ class WorkerUpstream {
 
   std::unique_ptr<tls::SessionStore> sessions_;  // made with the first TLS connection
   uint32_t way_ = 0;  // moves with every change to how connections begin
+
+  http::HeadLimits head_limits_;
+  IntrusiveList<TrunkAttempt> trunk_attempts_;
+  rt::Scope trunk_scope_;
 
   IntrusiveList<QueueWait, QueueWait> queue_;
   RetryBudget budget_;
