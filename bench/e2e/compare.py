@@ -76,8 +76,8 @@ def build_load():
         if compiler is None:
             sys.exit("bench/run needs a C++20 compiler: apt-get install clang-19")
         program.parent.mkdir(exist_ok=True)
-        subprocess.run([compiler, "-std=c++20", "-O2", *map(str, sources), "-o", str(program), "-lssl", "-lcrypto"],
-                       check=True)
+        libraries = ["-lssl", "-lcrypto", "-lnghttp2"]
+        subprocess.run([compiler, "-std=c++20", "-O2", *map(str, sources), "-o", str(program), *libraries], check=True)
     return program
 
 
@@ -104,21 +104,36 @@ def measure_one(scenario, running, settings):
         result = scenario.run(settings, running)
     except (RuntimeError, subprocess.CalledProcessError, ValueError, KeyError, TypeError) as error:
         result = {"failed": f"{type(error).__name__}: {error}"}
-    print(f"  {scenario.name:10} {running.name:15} {report.one_line(result)}", file=sys.stderr, flush=True)
+    print(f"  {scenario.name:11} {running.name:24} {report.one_line(result)}", file=sys.stderr, flush=True)
     return result
+
+
+def starts(scenario, chosen):
+    """Which proxy speaks what, and what it is called in the table."""
+    for way in scenario.ways:
+        for proxy in chosen:
+            if proxy.can(way):
+                yield proxy, way, f"{proxy.name}, {way.label()}" if len(scenario.ways) > 1 else proxy.name
+
+
+def start(proxy, way, name, origins, folder, settings):
+    running = proxies.Running(proxy, origins[way.h2c_out], folder, settings, way)
+    running.name = name
+    return running
 
 
 def run_requests(scenario, chosen, origins, folder, settings):
     """All proxies stay up, an idle one costs nothing; each round visits each of them once."""
-    results = {p.name: [] for p in chosen}
+    results = {}
     up = []
     try:
-        for proxy in chosen:
+        for proxy, way, name in starts(scenario, chosen):
+            results[name] = []
             try:
-                up.append(proxies.Running(proxy, origins, folder, settings, scenario.tls))
+                up.append(start(proxy, way, name, origins, folder, settings))
             except RuntimeError as error:
                 print(error, file=sys.stderr)
-                results[proxy.name].append({"failed": str(error).splitlines()[0]})
+                results[name].append({"failed": str(error).splitlines()[0]})
         for number in range(settings.rounds):
             # Another one goes first each round, so that none always follows the same neighbour.
             for running in up[number % len(up):] + up[:number % len(up)] if up else []:
@@ -131,17 +146,17 @@ def run_requests(scenario, chosen, origins, folder, settings):
 
 def run_memory(scenario, chosen, origins, folder, settings):
     """Memory is measured on a proxy that has just started, each round anew."""
-    results = {p.name: [] for p in chosen}
+    results = {name: [] for _, _, name in starts(scenario, chosen)}
     for _ in range(min(settings.rounds, 3)):
-        for proxy in chosen:
+        for proxy, way, name in starts(scenario, chosen):
             try:
-                running = proxies.Running(proxy, origins, folder, settings, scenario.tls)
+                running = start(proxy, way, name, origins, folder, settings)
             except RuntimeError as error:
                 print(error, file=sys.stderr)
-                results[proxy.name].append({"failed": str(error).splitlines()[0]})
+                results[name].append({"failed": str(error).splitlines()[0]})
                 continue
             try:
-                results[proxy.name].append(measure_one(scenario, running, settings))
+                results[name].append(measure_one(scenario, running, settings))
             finally:
                 running.stop()
     return results
@@ -162,21 +177,22 @@ def main():
                      "origins": arguments.origins, "haproxy_splice": settings.splice, "open_files": settings.files},
         "scenarios": {},
     }
-    origins = []
+    origins = {False: [], True: []}  # those of HTTP/1.1, those of h2c
     with tempfile.TemporaryDirectory(prefix="rondo-bench-") as folder:
         os.chmod(folder, 0o755)  # nginx's worker is another user
         try:
             proxies.make_certificate(folder)
             for number in range(arguments.origins):
-                origins.append(proxies.start_origin(echo, settings.load_core, folder, number))
-            ports = [port for _, port in origins]
+                origins[False].append(proxies.start_origin(echo, settings.load_core, folder, number))
+                origins[True].append(proxies.start_h2c_origin(settings.load, settings.load_core, folder, number))
+            ports = {h2c: [port for _, port in started] for h2c, started in origins.items()}
             for scenario in selected:
                 run = run_memory if scenario.memory else run_requests
                 everything["scenarios"][scenario.name] = {
                     "title": scenario.title, "memory": scenario.memory,
                     "rounds": run(scenario, chosen, ports, folder, settings)}
         finally:
-            for process, _ in origins:
+            for process, _ in origins[False] + origins[True]:
                 process.stop()
     text = report.markdown(everything)
     out = Path(arguments.out)

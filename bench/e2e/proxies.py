@@ -5,9 +5,22 @@ import shutil
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import procfs
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a proxy speaks towards the client and towards the backends."""
+    tls: bool = False
+    h2: bool = False  # HTTP/2 is offered by ALPN
+    h2c_out: bool = False  # backends are spoken to in HTTP/2 without TLS
+    grpc: bool = False
+
+    def label(self):
+        return "h2c" if self.h2c_out else "HTTP/1.1"
 
 
 def free_port():
@@ -70,6 +83,14 @@ def start_origin(echo, core, folder, number):
     return process, port
 
 
+def start_h2c_origin(load, core, folder, number):
+    """The cheap HTTP/2 server of rondo_load on a free port; returns (process, port)."""
+    port = free_port()
+    process = Process(f"h2c-origin{number}", [load, "h2c-origin", "--target", f"127.0.0.1:{port}"], core, folder)
+    wait_for_port(port, process.popen)
+    return process, port
+
+
 def make_certificate(folder):
     """An ECDSA P-256 certificate of our own: tls.crt, tls.key, and both in tls.pem."""
     folder = Path(folder)
@@ -106,8 +127,10 @@ http {{
     keepalive_timeout 300s;
   }}
   server {{
-    listen 127.0.0.1:{port} {tls} reuseport backlog=4096;
+    listen 127.0.0.1:{port} {listen} reuseport backlog=4096;
 {certificate}
+    http2_max_concurrent_streams 128;
+    http2_chunk_size 16k;
     proxy_http_version 1.1;
     proxy_buffer_size 16k;
     proxy_buffers 16 64k;
@@ -119,8 +142,7 @@ http {{
     proxy_set_header Host $http_host;
 {headers}
     location / {{
-      proxy_set_header Connection "";
-      proxy_pass http://origin;
+{onward}
     }}
     location /ws {{
       proxy_buffer_size 4k;  # held for as long as the WebSocket stands
@@ -137,6 +159,11 @@ NGINX_TLS = """    ssl_certificate {folder}/tls.crt;
     ssl_certificate_key {folder}/tls.key;
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_cache shared:tls:64m;"""
+NGINX_ONWARD = """      proxy_set_header Connection "";
+      proxy_pass http://origin;"""
+NGINX_GRPC = """      grpc_read_timeout 1h;
+      grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      grpc_pass grpc://origin;"""
 NGINX_HEADERS = {
     "lean": "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
     "same": """    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -152,6 +179,8 @@ global
   no strict-limits
   maxconn {connections}
   tune.maxaccept 200
+  tune.h2.max-concurrent-streams 128
+  tune.h2.initial-window-size 1048576
 defaults
   mode http
   no log
@@ -198,6 +227,7 @@ upstreams:
     balance: round_robin
     backends: [{backends}]
     keepalive: {{idle: 1024}}
+    {protocol}
 """
 
 
@@ -216,16 +246,20 @@ class Nginx:
     def available(self):
         return shutil.which("nginx") is not None
 
+    def can(self, way):
+        return not way.h2c_out or way.grpc  # proxy_pass speaks HTTP/1 only
+
     def version(self):
         return re.sub(r"^nginx version: ", "", first_line("nginx", "-v"))
 
-    def command(self, port, origins, folder, settings, tls):
+    def command(self, port, origins, certificates, folder, settings, way):
         config = Path(folder) / "nginx.conf"
         config.write_text(NGINX.format(
             folder=folder, port=port, files=settings.files, connections=settings.files - 200,
             servers="\n".join(f"    server 127.0.0.1:{p};" for p in origins),
-            tls="ssl" if tls else "", certificate=NGINX_TLS.format(folder=folder) if tls else "",
-            headers=NGINX_HEADERS[settings.forwarded]))
+            listen=("ssl" if way.tls else "") + (" http2" if way.h2 else ""),
+            certificate=NGINX_TLS.format(folder=certificates) if way.tls else "",
+            headers=NGINX_HEADERS[settings.forwarded], onward=NGINX_GRPC if way.grpc else NGINX_ONWARD))
         return ["nginx", "-p", str(folder), "-c", str(config), "-e", f"{folder}/nginx.error.log"]
 
 
@@ -235,16 +269,20 @@ class Haproxy:
     def available(self):
         return shutil.which("haproxy") is not None
 
+    def can(self, way):
+        return True
+
     def version(self):
         return first_line("haproxy", "-v").split(" - ")[0]
 
-    def command(self, port, origins, folder, settings, tls):
+    def command(self, port, origins, certificates, folder, settings, way):
         config = Path(folder) / "haproxy.cfg"
+        alpn = " alpn h2,http/1.1" if way.h2 else ""
         config.write_text(HAPROXY.format(
             port=port, connections=settings.files - 200,
             splice="option splice-auto" if settings.splice else "no option splice-auto",
-            servers="\n".join(f"  server o{p} 127.0.0.1:{p}" for p in origins),
-            tls=f"ssl crt {folder}/tls.pem ssl-min-ver TLSv1.2" if tls else "",
+            servers="\n".join(f"  server o{p} 127.0.0.1:{p}{' proto h2' if way.h2c_out else ''}" for p in origins),
+            tls=f"ssl crt {certificates}/tls.pem ssl-min-ver TLSv1.2{alpn}" if way.tls else "",
             headers=HAPROXY_HEADERS[settings.forwarded]))
         return ["haproxy", "-db", "-q", "-f", str(config)]
 
@@ -261,24 +299,32 @@ class Rondo:
     def version(self):
         return first_line(self.binary, "version")
 
-    def command(self, port, origins, folder, settings, tls):
-        config = Path(folder) / f"rondo-{self.engine}.yaml"
+    def can(self, way):
+        return True
+
+    def command(self, port, origins, certificates, folder, settings, way):
+        config = Path(folder) / "rondo.yaml"
+        certificate = f"{{cert: {certificates}/tls.crt, key: {certificates}/tls.key}}"
         config.write_text(RONDO.format(
             engine=self.engine, port=port, backends=", ".join(f"127.0.0.1:{p}" for p in origins),
-            tls=f"tls: {{certificates: [{{cert: {folder}/tls.crt, key: {folder}/tls.key}}]}}" if tls else ""))
+            tls=f"tls: {{certificates: [{certificate}]}}" if way.tls else "",
+            protocol="protocol: h2c" if way.h2c_out else ""))
         return [self.binary, "run", "-c", str(config)]
 
 
 class Running:
     """A proxy that has been started on a free port and answers."""
 
-    def __init__(self, proxy, origins, folder, settings, tls=False):
+    def __init__(self, proxy, origins, folder, settings, way=Way()):
         self.proxy = proxy
         self.name = proxy.name
         self.port = free_port()
-        self.tls = tls
+        self.tls = way.tls
+        own = Path(folder) / f"{proxy.name}-{self.port}".replace(" ", "-")
+        own.mkdir()
+        own.chmod(0o755)  # nginx's worker is another user
         self.process = Process(proxy.name.replace(" ", "-"),
-                               proxy.command(self.port, origins, folder, settings, tls), settings.proxy_core, folder)
+                               proxy.command(self.port, origins, folder, own, settings, way), settings.proxy_core, own)
         try:
             wait_for_port(self.port, self.process.popen)
         except RuntimeError as error:

@@ -37,8 +37,8 @@ def one_line(result):
 
 
 def ratio(table, name, key):
-    """Of one proxy's number to the smaller of the rivals'; empty where there is none."""
-    rivals = [table[r][key] for r in RIVALS if table.get(r) and table[r].get(key)]
+    """Of one proxy's number to the smallest of the rivals'; empty where there is none."""
+    rivals = [row[key] for rival, row in table.items() if rival.startswith(RIVALS) and row and row.get(key)]
     if not rivals or not table.get(name) or key not in table[name]:
         return ""
     return f"{table[name][key] / min(rivals):.2f}"

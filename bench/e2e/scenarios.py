@@ -6,6 +6,7 @@ import threading
 import time
 
 import procfs
+from proxies import Way
 
 
 def wrk(settings, port, path, connections, seconds, scheme="http"):
@@ -64,8 +65,8 @@ class Requests:
     """As many requests as go through in a while."""
     memory = False
 
-    def __init__(self, name, title, run, tls=False):
-        self.name, self.title, self.run_load, self.tls = name, title, run, tls
+    def __init__(self, name, title, run, *ways):
+        self.name, self.title, self.run_load, self.ways = name, title, run, ways or (Way(),)
 
     def run(self, settings, running):
         self.run_load(settings, running.port, settings.warmup)
@@ -84,13 +85,13 @@ class Held:
     """Many connections that stand: memory for each, and for WebSockets live echoes over them."""
     memory = True
 
-    def __init__(self, name, title, mode, count, rate, tls=False):
-        self.name, self.title, self.mode, self.count, self.rate, self.tls = name, title, mode, count, rate, tls
+    def __init__(self, name, title, mode, count, rate, way=Way()):
+        self.name, self.title, self.mode, self.count, self.rate, self.ways = name, title, mode, count, rate, (way,)
 
     def run(self, settings, running):
         count = min(self.count, settings.held or self.count)
         # What a proxy allocates once, for its first requests, is not the price of a connection.
-        wrk(settings, running.port, "/bytes/128", 64, 1, "https" if self.tls else "http")
+        wrk(settings, running.port, "/bytes/128", 64, 1, "https" if running.tls else "http")
         time.sleep(0.3)
         rss, pss = procfs.memory_bytes(running.process.pids())
         options = {"connections": count, "hold": 1, "sources": 4, "seconds": settings.seconds,
@@ -120,6 +121,11 @@ class Held:
         return result
 
 
+TLS = Way(tls=True)
+H2_TLS = Way(tls=True, h2=True)
+GRPC = Way(tls=True, h2=True, h2c_out=True, grpc=True)
+H2 = {"connections": 16, "streams": 8, "tls": 1}
+
 ALL = [
     Requests("small64", "128 B, 64 connections", through_wrk("/bytes/128", 64)),
     Requests("small1000", "128 B, 1000 connections", through_wrk("/bytes/128", 1000)),
@@ -130,13 +136,23 @@ ALL = [
     Requests("connect", "a connection for each request, 64 at a time",
              through_load("connect", connections=64, sources=100)),
     Held("idle", "10,000 idle keepalive connections", "idle", 10000, 1),
-    Requests("tls64", "TLS 1.3, 128 B, 64 connections", through_wrk("/bytes/128", 64, "https"), tls=True),
-    Requests("tls10k", "TLS 1.3, 10 KB, 64 connections", through_wrk("/bytes/10240", 64, "https"), tls=True),
-    Requests("tls1m", "TLS 1.3, 1 MB down, 16 connections", through_wrk("/bytes/1048576", 16, "https"), tls=True),
+    Requests("tls64", "TLS 1.3, 128 B, 64 connections", through_wrk("/bytes/128", 64, "https"), TLS),
+    Requests("tls10k", "TLS 1.3, 10 KB, 64 connections", through_wrk("/bytes/10240", 64, "https"), TLS),
+    Requests("tls1m", "TLS 1.3, 1 MB down, 16 connections", through_wrk("/bytes/1048576", 16, "https"), TLS),
     Requests("tls-full", "TLS 1.3, a connection and a full handshake for each request, 32 at a time",
-             through_load("tls-connect", connections=32, sources=50), tls=True),
+             through_load("tls-connect", connections=32, sources=50), TLS),
     Requests("tls-resumed", "TLS 1.3, a connection and a resumed handshake for each request, 32 at a time",
-             through_load("tls-connect", connections=32, sources=50, resume=1), tls=True),
-    Held("tls-idle", "5,000 idle TLS 1.3 keepalive connections", "tls-idle", 5000, 1, tls=True),
+             through_load("tls-connect", connections=32, sources=50, resume=1), TLS),
+    Held("tls-idle", "5,000 idle TLS 1.3 keepalive connections", "tls-idle", 5000, 1, TLS),
+    Requests("h2-tls", "HTTP/2 over TLS 1.3, 128 B, 16 connections x 8 streams",
+             through_load("h2", path="/bytes/128", **H2), H2_TLS),
+    Requests("h2-tls10k", "HTTP/2 over TLS 1.3, 10 KB, 16 connections x 8 streams",
+             through_load("h2", path="/bytes/10240", **H2), H2_TLS),
+    Requests("h2-tls1m", "HTTP/2 over TLS 1.3, 1 MB down, 4 connections x 4 streams",
+             through_load("h2", path="/bytes/1048576", connections=4, streams=4, tls=1), H2_TLS),
+    Requests("grpc", "gRPC unary, 32 B each way, over TLS 1.3 in and h2c out, 16 connections x 8 streams",
+             through_load("grpc", path="/bench.Echo/Unary", payload_bytes=32, **H2), GRPC),
+    Requests("h2c-backend", "128 B, 64 HTTP/1.1 connections in, HTTP/1.1 or h2c out",
+             through_wrk("/bytes/128", 64), Way(), Way(h2c_out=True)),
     Held("ws", "9,000 WebSockets, 3,000 echoes/s", "ws", 9000, 3000),
 ]

@@ -23,8 +23,8 @@ int64_t Now() {
 int Connect(const Options& options, uint64_t index) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
+  NoDelay(fd);
   const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (options.sources > 1) {
     // The port is chosen at connect, by the whole four-tuple: each address brings its own range of
     // ports.
@@ -46,6 +46,11 @@ int Connect(const Options& options, uint64_t index) {
     return -error;
   }
   return fd;
+}
+
+void NoDelay(int fd) {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void CloseHard(int fd) {
@@ -114,7 +119,7 @@ void PrintResult(const Options& options, const Result& result) {
       "{\"mode\": \"%s\", \"requests\": %llu, \"seconds\": %.3f, \"rps\": %.1f, \"bytes\": %llu, "
       "\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, \"errors\": %llu, "
       "\"connect_errors\": %llu, \"closed\": %llu, \"bad_answers\": %llu, \"lost\": %llu, "
-      "\"skipped\": %llu, \"resumed\": %llu}\n",
+      "\"skipped\": %llu, \"resumed\": %llu, \"load_cpu_seconds\": %.3f}\n",
       options.mode.c_str(), static_cast<unsigned long long>(result.done), result.seconds, rate,
       static_cast<unsigned long long>(result.bytes), result.latency.QuantileUs(0.5),
       result.latency.QuantileUs(0.99), result.latency.max_us(),
@@ -123,7 +128,7 @@ void PrintResult(const Options& options, const Result& result) {
       static_cast<unsigned long long>(result.closed),
       static_cast<unsigned long long>(result.bad_answers),
       static_cast<unsigned long long>(result.lost), static_cast<unsigned long long>(result.skipped),
-      static_cast<unsigned long long>(result.resumed));
+      static_cast<unsigned long long>(result.resumed), result.cpu_seconds);
   std::fflush(stdout);
 }
 

@@ -19,9 +19,11 @@ struct Options {
   std::string path = "/bytes/128";
   int connections = 64;  // held open, or at a time
   double seconds = 5;
-  int64_t body_bytes = 1 << 20;  // upload
+  int64_t body_bytes = 1 << 20;  // upload, h2-upload
+  int streams = 8;               // h2*, grpc: at once on each connection
+  bool tls = false;              // h2*, grpc: over TLS with ALPN; else by prior knowledge
   double rate = 1000;            // ws: echoes a second over all connections
-  int payload_bytes = 64;        // ws
+  int payload_bytes = 64;        // ws, grpc
   int sources = 1;      // client addresses: 127.0.0.2 and so on; 1 leaves the choice to the kernel
   bool hold = false;    // idle, ws: after "ready" wait for a line on stdin
   bool resume = false;  // tls-connect: with the ticket of the connection before
@@ -39,6 +41,7 @@ struct Result {
   uint64_t skipped = 0;      // ws: turns left out because the last echo was still on its way
   uint64_t resumed = 0;      // tls-connect: handshakes that resumed a session
   double seconds = 0;
+  double cpu_seconds = 0;  // h2*, grpc: what this program itself used
   uint64_t errors() const { return connect_errors + closed + bad_answers + lost; }
 };
 
@@ -47,6 +50,8 @@ int64_t Now();  // nanoseconds, monotonic
 // A non-blocking socket that is connecting from source number `index`; negative errno where that
 // failed at once.
 int Connect(const Options& options, uint64_t index);
+// Small messages go at once.
+void NoDelay(int fd);
 // Closes with a reset, so that no port waits in TIME_WAIT.
 void CloseHard(int fd);
 bool AddToEpoll(int epoll, int fd, uint32_t events, uint32_t tag);
@@ -79,5 +84,7 @@ int RunHttp(const Options& options);       // get, connect, upload
 int RunIdle(const Options& options);       // idle
 int RunWebSocket(const Options& options);  // ws
 int RunTls(const Options& options);        // tls-connect, tls-idle
+int RunHttp2(const Options& options);      // h2, h2-upload, grpc
+int RunH2cOrigin(const Options& options);  // h2c-origin
 
 }  // namespace rondo::load

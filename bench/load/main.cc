@@ -24,9 +24,15 @@ constexpr char kUsage[] =
     "  ws        the same with WebSockets, then --rate echoes a second over all of them\n"
     "  tls-connect  a connection and a TLS handshake for each request\n"
     "  tls-idle  as idle, over TLS\n"
+    "  h2        requests over HTTP/2, --streams at once on each of --connections\n"
+    "  h2-upload POST of --body-bytes over HTTP/2, to a `rondo echo` that counts them\n"
+    "  grpc      unary calls whose messages of --payload-bytes are to come back\n"
+    "  h2c-origin  serves HTTP/2 without TLS at --target: /bytes/N, and gRPC calls as echoes\n"
     "options\n"
     "  --path /bytes/128  --connections 64  --seconds 5  --body-bytes 1048576\n"
     "  --rate 1000  --payload-bytes 64 (at most 125)\n"
+    "  --streams 8   h2, h2-upload, grpc\n"
+    "  --tls 1       the same: over TLS with ALPN h2 (else by prior knowledge)\n"
     "  --sources 1   spread over that many client addresses from 127.0.0.2 on\n"
     "  --resume 1    tls-connect: resume the session of the connection before\n"
     "  --tls12 1     tls-connect, tls-idle: TLS 1.2 (else 1.3)\n"
@@ -63,6 +69,10 @@ bool ParseOption(std::string_view name, const std::string& value, Options* optio
     options->hold = number() != 0;
   } else if (name == "--resume") {
     options->resume = number() != 0;
+  } else if (name == "--streams") {
+    options->streams = static_cast<int>(number());
+  } else if (name == "--tls") {
+    options->tls = number() != 0;
   } else if (name == "--tls12") {
     options->tls12 = number() != 0;
   } else {
@@ -76,7 +86,8 @@ int Main(int argc, char** argv) {
   if (argc > 1) options.mode = argv[1];
   bool good = argc > 1 && argc % 2 == 0;
   for (int i = 2; good && i + 1 < argc; i += 2) good = ParseOption(argv[i], argv[i + 1], &options);
-  good = good && options.target.sin_port != 0 && options.connections > 0 && options.rate > 0;
+  good = good && options.target.sin_port != 0 && options.connections > 0 && options.rate > 0 &&
+         options.streams > 0;
   if (!good) {
     std::fputs(kUsage, stderr);
     return 2;
@@ -88,6 +99,10 @@ int Main(int argc, char** argv) {
   if (options.mode == "idle") return RunIdle(options);
   if (options.mode == "ws") return RunWebSocket(options);
   if (options.mode == "tls-connect" || options.mode == "tls-idle") return RunTls(options);
+  if (options.mode == "h2" || options.mode == "h2-upload" || options.mode == "grpc") {
+    return RunHttp2(options);
+  }
+  if (options.mode == "h2c-origin") return RunH2cOrigin(options);
   if (options.mode == "get" || options.mode == "connect" || options.mode == "upload") {
     return RunHttp(options);
   }
