@@ -29,6 +29,7 @@ if(RONDO_LLD AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND NOT RONDO_SANITIZE A
   add_compile_options($<$<CONFIG:Release>:-flto=thin>)
   add_link_options($<$<CONFIG:Release>:-flto=thin> $<$<CONFIG:Release>:-Wl,--thinlto-cache-dir=${CMAKE_BINARY_DIR}/lto>)
 endif()
+include(RondoProfile)
 add_link_options($<$<CONFIG:Release>:-Wl,--gc-sections>)
 add_compile_options($<$<CONFIG:Release>:-ffunction-sections> $<$<CONFIG:Release>:-fdata-sections>)
 
