@@ -68,6 +68,15 @@ void ReadPath(const Section& section, std::string_view leaf, std::string& path);
 // A named section of `root`: CheckName on its name, and nothing where it is no map.
 std::optional<Section> NamedSection(Context& context, std::string_view path, const Entry& entry);
 
+// Reports kHiddenSecret as the value of a secret header, but in JSON, where what was shown comes
+// back.
+bool IsHiddenHeader(Context& context, std::string_view leaf, std::string_view name,
+                    const Text& value);
+
+// What is wrong with a header's value, which is quoted only where it is no secret.
+std::string HeaderProblem(std::string_view leaf, std::string_view name, std::string_view value,
+                          std::string_view problem);
+
 // The message of an error about a value.
 std::string ValueProblem(std::string_view key, std::string_view value, std::string_view problem);
 

@@ -1,7 +1,6 @@
 #include "config/document.h"
 
 #include "config/text.h"
-#include "rondo/config/edit.h"
 #include "rondo/config/scalar.h"
 
 namespace rondo::config {
@@ -48,7 +47,7 @@ Fields LoggingOf(const Logging& logging, Extent extent) {
   return out;
 }
 
-Fields AdminOf(const std::optional<Admin>& admin, Extent extent, Secrets secrets) {
+Fields AdminOf(const std::optional<Admin>& admin, Extent extent) {
   const Admin standard;
   Fields out(extent);
   if (!admin) {
@@ -56,8 +55,7 @@ Fields AdminOf(const std::optional<Admin>& admin, Extent extent, Secrets secrets
     return out;
   }
   out.Put("listen", admin->listen.ToString(), admin->listen == standard.listen);
-  const bool is_hidden = secrets == Secrets::kHidden && !admin->token.empty();
-  out.PutText("token", is_hidden ? std::string(kHiddenSecret) : admin->token);
+  out.PutText("token", admin->token);
   PutTls(out, admin->tls);
   return out;
 }
@@ -263,11 +261,11 @@ Document PairsOf(const std::vector<std::pair<std::string, std::string>>& pairs) 
   return map;
 }
 
-Document DocumentOf(const Config& config, Extent extent, Secrets secrets) {
+Document DocumentOf(const Config& config, Extent extent) {
   Fields out(extent);
   out.PutSection("process", ProcessOf(config.process, extent));
   out.PutSection("logging", LoggingOf(config.logging, extent));
-  out.PutSection("admin", AdminOf(config.admin, extent, secrets));
+  out.PutSection("admin", AdminOf(config.admin, extent));
   Document listeners = Document::object();
   for (const Listener& listener : config.listeners) {
     listeners[listener.name] = ListenerOf(listener, extent);

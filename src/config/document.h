@@ -20,7 +20,7 @@ enum class Extent : uint8_t {
   kDifferences,  // only what is not at its default
 };
 
-Document DocumentOf(const Config& config, Extent extent, Secrets secrets);
+Document DocumentOf(const Config& config, Extent extent);
 Document DocumentOf(const Upstream& upstream, Extent extent);
 Document DocumentOf(const Backend& backend, Extent extent);
 

@@ -212,13 +212,6 @@ Parsed<Config> ParseConfigJson(std::string_view text, const std::string& file_na
                           });
 }
 
-bool KeepSecrets(const Config& current, Config& config) {
-  if (!config.admin || config.admin->token != kHiddenSecret) return true;
-  if (!current.admin || current.admin->token.empty()) return false;
-  config.admin->token = current.admin->token;
-  return true;
-}
-
 Parsed<BackendList> ParseBackendsFile(std::string_view text, const std::string& file_name,
                                       const Environment& environment) {
   Tree tree = ParseYaml(text);

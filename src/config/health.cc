@@ -74,10 +74,10 @@ void BuildHeaders(const Section& check, std::vector<std::pair<std::string, std::
       return http::EqualsIgnoreCase(other.first, *name.value);
     };
     if (!value.value) {
-      context.AddError(text->where, ValueProblem(kLeaf, text->value, value.problem));
+      context.AddError(text->where, HeaderProblem(kLeaf, *name.value, text->value, value.problem));
     } else if (std::ranges::any_of(headers, is_same)) {
       context.AddError(entry.where, Cat("`headers` has ", Quoted(*name.value), " twice"));
-    } else {
+    } else if (!IsHiddenHeader(context, kLeaf, *name.value, *text)) {
       headers.emplace_back(std::move(*name.value), std::move(*value.value));
     }
   }

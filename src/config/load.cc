@@ -89,8 +89,9 @@ LoadResult LoadFile(const std::string& path) {
   return Parse(text, error ? path : whole.string(), ProcessEnvironment());
 }
 
-LoadResult Parse(std::string_view text, const std::string& file_name,
-                 const Environment& environment) {
+namespace {
+
+LoadResult ParseIn(Context& context, std::string_view text) {
   Tree tree = ParseYaml(text);
   LoadResult result;
   if (tree.syntax_error) {
@@ -101,7 +102,6 @@ LoadResult Parse(std::string_view text, const std::string& file_name,
     return Failed(
         "holds no configuration: it needs at least `listeners`, and `upstreams` for them");
   }
-  Context context(environment, file_name);
   for (const Error& error : tree.errors) {
     context.AddError({.line = error.line, .col = error.col}, error.message);
   }
@@ -111,8 +111,24 @@ LoadResult Parse(std::string_view text, const std::string& file_name,
     result.config = BuildConfig(Section(context, "", *tree.root, tree.root->mark));
   }
   result.errors = context.TakeErrors();
+  result.variables = context.TakeVariables();
   if (!result.errors.empty()) result.config.reset();
   return result;
+}
+
+}  // namespace
+
+LoadResult Parse(std::string_view text, const std::string& file_name,
+                 const Environment& environment) {
+  Context context(environment, file_name);
+  return ParseIn(context, text);
+}
+
+LoadResult ParseSent(std::string_view text, const std::string& file_name,
+                     const Environment& environment, const VariableNames& named) {
+  Context context(environment, file_name);
+  context.LimitVariables(named);
+  return ParseIn(context, text);
 }
 
 std::string FormatError(std::string_view file_name, const Error& error) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +24,10 @@ class Context {
   enum class Form : uint8_t { kYaml, kJson };
   Context(const Environment& environment, std::string file_name, Form form = Form::kYaml)
       : environment_(environment), file_name_(std::move(file_name)), form_(form) {}
+  // Only these variables are replaced, and errors tell no value; outlives it.
+  void LimitVariables(const VariableNames& named) { named_ = &named; }
+  // What Substitute was asked for.
+  VariableNames TakeVariables() { return std::move(variables_); }
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -46,11 +52,22 @@ class Context {
   std::string ResolvePath(std::string_view path) const;
 
  private:
+  // The value of a variable; nothing after an error.
+  std::optional<std::string> Variable(std::string_view inside, SourceMark where);
+  // What an error may say of a text from the environment.
+  std::string WithoutValues(SourceMark where, std::string message) const;
+
   const Environment& environment_;
   std::string file_name_;
   Form form_;
   std::vector<Error> errors_;
   size_t visits_ = 0;
+  const VariableNames* named_ = nullptr;  // null: all
+  VariableNames variables_;
+  // Where named_: texts that have taken anything from there, by place and as they are written; and
+  // what that was, in lower case.
+  std::map<std::pair<int, int>, std::string> replaced_;
+  std::set<std::string> values_;
 };
 
 // A scalar's text after substitution, and its place.

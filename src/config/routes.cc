@@ -98,8 +98,9 @@ void BuildSet(const Section& route, std::string_view leaf, http::HeaderEdits& ed
     if (!text) continue;
     Checked<std::string> value = CheckEditedValue(text->value);
     if (!value.value) {
-      context.AddError(text->where, ValueProblem(leaf, text->value, value.problem));
-    } else if (!IsTaken(context, edits, leaf, *name.value, entry.where)) {
+      context.AddError(text->where, HeaderProblem(leaf, *name.value, text->value, value.problem));
+    } else if (!IsTaken(context, edits, leaf, *name.value, entry.where) &&
+               !IsHiddenHeader(context, leaf, *name.value, *text)) {
       edits.set.emplace_back(*name.value, std::move(*value.value));
     }
   }

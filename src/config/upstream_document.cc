@@ -190,6 +190,8 @@ Fields PassiveOf(const PassiveHealth& passive, Extent extent) {
   return out;
 }
 
+}  // namespace
+
 std::string_view ProtocolName(Protocol protocol) {
   switch (protocol) {
     case Protocol::kHttp1:
@@ -201,8 +203,6 @@ std::string_view ProtocolName(Protocol protocol) {
   }
   return {};
 }
-
-}  // namespace
 
 Document DocumentOf(const Backend& backend, Extent extent) {
   Fields out(extent);

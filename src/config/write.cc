@@ -7,6 +7,7 @@
 
 #include "config/document.h"
 #include "config/text.h"
+#include "rondo/config/edit.h"
 
 namespace rondo::config {
 namespace {
@@ -123,20 +124,29 @@ std::string Dumped(const Document& document) {
   return document.dump(-1, ' ', false, Document::error_handler_t::replace);
 }
 
+// Of a configuration or an upstream.
+template <class T>
+Document Shown(const T& whole, Extent extent, Secrets secrets) {
+  if (secrets == Secrets::kShown) return DocumentOf(whole, extent);
+  T copy = whole;
+  HideSecrets(copy);
+  return DocumentOf(copy, extent);
+}
+
 }  // namespace
 
 std::string WriteYaml(const Config& config, Secrets secrets) {
   std::string out;
-  Write(out, DocumentOf(config, Extent::kDifferences, secrets), 0, false);
+  Write(out, Shown(config, Extent::kDifferences, secrets), 0, false);
   return out;
 }
 
 std::string WriteConfigJson(const Config& config) {
-  return Dumped(DocumentOf(config, Extent::kAll, Secrets::kHidden));
+  return Dumped(Shown(config, Extent::kAll, Secrets::kHidden));
 }
 
-std::string WriteUpstreamJson(const Upstream& upstream) {
-  return Dumped(DocumentOf(upstream, Extent::kAll));
+std::string WriteUpstreamJson(const Upstream& upstream, Secrets secrets) {
+  return Dumped(Shown(upstream, Extent::kAll, secrets));
 }
 
 std::string WriteBackendJson(const Backend& backend) {

@@ -26,12 +26,9 @@ std::optional<AdminReply> ReadConfigBody(const AdminCall& call, std::string& yam
   config::Parsed<config::Config> parsed =
       config::ParseConfigJson(call.request.body, call.context.config_path);
   if (!parsed.value) return ErrorsReply(parsed.errors);
-  if (!config::KeepSecrets(call.cluster().base(), *parsed.value)) {
-    return ErrorReply(400, "invalid",
-                      "a secret is written as " + std::string(config::kHiddenSecret) +
-                          ", and there is none in force that could stay",
-                      "admin.token");
-  }
+  // What GET shows is what comes back.
+  const auto unknown = config::KeepSecrets(call.cluster().Exported(), *parsed.value);
+  if (!unknown.empty()) return ErrorsReply(unknown);
   yaml = config::WriteYaml(*parsed.value, config::Secrets::kShown);
   return std::nullopt;
 }
@@ -87,7 +84,7 @@ AdminReply PostReload(AdminCall& call) {
 AdminReply GetDiff(AdminCall& call) {
   AdminReply reply;
   reply.etag = call.cluster().revision();
-  reply.body = OverlayToJson(call.cluster().overlay());
+  reply.body = OverlayToJson(call.cluster().overlay(), config::Secrets::kHidden);
   reply.body.push_back('\n');
   return reply;
 }

@@ -52,6 +52,9 @@ AdminReply PutUpstream(AdminCall& call) {
   config::Parsed<config::Upstream> parsed =
       config::ParseUpstreamJson(call.upstream(), call.request.body, call.context.config_path);
   if (!parsed.value) return ErrorsReply(parsed.errors);
+  const config::Config exported = call.cluster().Exported();
+  const auto unknown = config::KeepSecrets(FindSettings(exported, call.upstream()), *parsed.value);
+  if (!unknown.empty()) return ErrorsReply(unknown);
   const Result result = call.cluster().PutUpstream(std::move(*parsed.value), if_match);
   if (!result.ok()) return RefusedReply(result);
   AdminReply reply = GetUpstream(call);

@@ -154,7 +154,7 @@ void WriteUpstreamView(const AdminContext& context, const UpstreamView& upstream
   WriteStateCounts({&upstream}, json);
   json.Key("config");
   if (settings != nullptr) {
-    json.Raw(config::WriteUpstreamJson(*settings));
+    json.Raw(config::WriteUpstreamJson(*settings, config::Secrets::kHidden));
   } else {
     json.Null();
   }

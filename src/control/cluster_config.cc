@@ -97,14 +97,17 @@ Result Cluster::ParseConfig(std::string_view text, std::optional<config::Config>
       const std::string field = parsed.errors.empty() ? "" : parsed.errors.front().field;
       return Refuse(400, "invalid", AllErrors(parsed.errors, file), field);
     }
-    if (!config::KeepSecrets(base_, *parsed.value)) {
-      return Refuse(400, "invalid", "a secret is hidden, and there is none to be kept in its place",
-                    "admin.token");
+    const auto unknown = config::KeepSecrets(Exported(), *parsed.value);
+    if (!unknown.empty()) {
+      return Refuse(400, "invalid", AllErrors(unknown, file), unknown.front().field);
     }
     *config = *std::move(parsed.value);
     return Done(200);
   }
-  config::LoadResult loaded = config::Parse(text, file, options_.environment);
+  // Who may send a configuration is not to learn by it what the operator did not put in.
+  const config::LoadResult own =
+      options_.config_path.empty() ? config::LoadResult() : config::LoadFile(options_.config_path);
+  config::LoadResult loaded = config::ParseSent(text, file, options_.environment, own.variables);
   if (!loaded.config) return Refuse(400, "invalid", AllErrors(loaded.errors, file));
   *config = *std::move(loaded.config);
   return Done(200);

@@ -2,6 +2,8 @@
 
 #include "control/explain_request.h"
 #include "control/json_writer.h"
+#include "rondo/config/edit.h"
+#include "rondo/config/write.h"
 #include "rondo/control/explain.h"
 
 namespace rondo::control {
@@ -72,6 +74,7 @@ void WriteUpstreams(const Explanation& explanation, const BackendsNow& now, Json
       json.Null();
     }
     json.Key("balance").Text(balance::PolicyName(choice.upstream->balance));
+    json.Key("protocol").Text(config::ProtocolName(choice.upstream->protocol));
     json.Key("tls").Bool(choice.upstream->tls.has_value());
     OptionalText("hashes", choice.hashes, json);
     json.Key("sticky").Text(StickyName(choice.sticky));
@@ -99,7 +102,9 @@ void WriteEdits(std::string_view name, const http::HeaderEdits& edits, JsonWrite
   if (edits.set.empty() && edits.remove.empty()) return;
   json.Key(name).BeginObject();
   json.Key("set").BeginObject();
-  for (const auto& [field, value] : edits.set) json.Key(field).Text(value);
+  for (const auto& [field, value] : edits.set) {
+    json.Key(field).Text(config::IsSecretHeader(field) ? config::kHiddenSecret : value);
+  }
   json.EndObject();
   json.Key("remove").BeginArray();
   for (const std::string& field : edits.remove) json.Text(field);

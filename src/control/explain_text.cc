@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "control/explain_request.h"
+#include "rondo/config/edit.h"
 #include "rondo/http/local_reply.h"
 
 namespace rondo::control {
@@ -96,7 +97,9 @@ void WriteRoutes(const Explanation& explanation, const std::string& file, Text& 
 
 void WriteEdits(const http::HeaderEdits& edits, const char* of, Text& text) {
   for (const auto& [name, value] : edits.set) {
-    text.Pair("set", std::string(of) + " header " + name + ": " + value);
+    const std::string shown =
+        config::IsSecretHeader(name) ? std::string(config::kHiddenSecret) : value;
+    text.Pair("set", std::string(of) + " header " + name + ": " + shown);
   }
   for (const std::string& name : edits.remove) {
     text.Pair("remove", std::string(of) + " header " + name);
@@ -171,6 +174,7 @@ void WriteUpstream(const Explanation& explanation, const ExplainUpstream& choice
   if (choice.sticky != StickyState::kOff) {
     text.Pair("sticky", StickyText(choice));
   }
+  if (upstream.protocol != config::Protocol::kHttp1) text.Pair("protocol", "HTTP/2");
   if (upstream.tls) text.Pair("tls", TlsText(*upstream.tls));
   if (upstream.send_proxy != config::SendProxy::kOff) {
     const bool first = upstream.send_proxy == config::SendProxy::kV1;

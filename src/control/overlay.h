@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "control/cluster_view.h"
 #include "rondo/config/config.h"
+#include "rondo/config/write.h"
 
 namespace rondo::control {
 
@@ -117,7 +118,7 @@ bool SameUpstream(const config::Upstream& a, const config::Upstream& b);
 
 // -- JSON: {"upstreams": {NAME: {"deleted": true} | {"written": {...}, "created": true, "backends":
 // {ID: {...}}}}} --
-std::string OverlayToJson(const Overlay& overlay);
+std::string OverlayToJson(const Overlay& overlay, config::Secrets secrets);
 absl::StatusOr<Overlay> OverlayFromJson(std::string_view json);
 
 }  // namespace rondo::control

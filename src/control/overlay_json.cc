@@ -158,7 +158,7 @@ absl::StatusOr<UpstreamEntry> UpstreamFromJson(const std::string& name, const Js
 
 }  // namespace
 
-std::string OverlayToJson(const Overlay& overlay) {
+std::string OverlayToJson(const Overlay& overlay, config::Secrets secrets) {
   std::string text;
   JsonWriter json(text);
   json.BeginObject();
@@ -166,7 +166,7 @@ std::string OverlayToJson(const Overlay& overlay) {
   for (const auto& [name, entry] : overlay.upstreams) {
     json.Key(name).BeginObject();
     if (entry.deleted) json.Key("deleted").Bool(true);
-    if (entry.written) json.Key("written").Raw(config::WriteUpstreamJson(*entry.written));
+    if (entry.written) json.Key("written").Raw(config::WriteUpstreamJson(*entry.written, secrets));
     if (entry.created) json.Key("created").Bool(true);
     if (!entry.backends.empty()) {
       json.Key("backends").BeginObject();

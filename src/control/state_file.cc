@@ -144,7 +144,7 @@ std::string EncodeState(const SavedState& state) {
   JsonWriter json(rest);
   json.BeginObject();
   json.Key("revision").Number(state.revision);
-  json.Key("overlay").Raw(OverlayToJson(state.overlay));
+  json.Key("overlay").Raw(OverlayToJson(state.overlay, config::Secrets::kShown));
   json.Key("base");
   if (state.base_text) {
     json.Text(*state.base_text);

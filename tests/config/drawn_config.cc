@@ -87,7 +87,7 @@ class Drawer {
   }
   std::vector<std::pair<std::string, std::string>> Pairs() {
     std::vector<std::pair<std::string, std::string>> pairs;
-    for (const std::string name : {"X-A", "x-$b", "null", "True", "X_*"}) {
+    for (const std::string name : {"X-A", "x-$b", "null", "True", "X_*", "X-Api-Key"}) {
       if (Coin()) pairs.emplace_back(name, FieldValue());
     }
     return pairs;

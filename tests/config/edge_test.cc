@@ -431,7 +431,7 @@ TEST(UpstreamJson, TakesTlsAndSendProxy) {
   ASSERT_TRUE(parsed.value.has_value());
   EXPECT_EQ(parsed.value->tls, (UpstreamTls{.ca = "conf/ca.pem", .sni = "a.b"}));
   EXPECT_EQ(parsed.value->send_proxy, SendProxy::kV1);
-  EXPECT_THAT(WriteUpstreamJson(*parsed.value),
+  EXPECT_THAT(WriteUpstreamJson(*parsed.value, Secrets::kShown),
               HasSubstr(R"("send_proxy":"v1","tls":{"verify":true,"ca":"conf/ca.pem",)"
                         R"("sni":"a.b","cert":null,"key":null})"));
   const auto problem = [](std::string_view tls) {

@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Parsed<Upstream> upstream = ParseUpstreamJson("api", text, "");
   CheckParsed(upstream);
   if (upstream.value) {
-    const std::string written = WriteUpstreamJson(*upstream.value);
+    const std::string written = WriteUpstreamJson(*upstream.value, Secrets::kShown);
     FUZZ_CHECK(ParseUpstreamJson("api", written, "").value == *upstream.value);
   }
   CheckParsed(ParseBackendsJson(text));

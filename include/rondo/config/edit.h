@@ -50,18 +50,26 @@ struct BackendPatch {
 Parsed<BackendPatch> ParseBackendPatchJson(std::string_view text);
 
 // The body of PUT /v1/upstreams/{name}, and what WriteUpstreamJson writes. Relative paths are
-// resolved against `file_name`, as in the configuration file of that name.
+// resolved against `file_name`, as in the configuration file of that name. A secret header may be
+// kHiddenSecret, for KeepSecrets to replace.
 Parsed<Upstream> ParseUpstreamJson(std::string_view name, std::string_view text,
                                    const std::string& file_name);
 
-// A whole configuration in JSON, and what WriteConfigJson writes: a token of kHiddenSecret is
-// accepted here alone, for KeepSecrets to replace.
+// A whole configuration in JSON, and what WriteConfigJson writes; secrets as above.
 Parsed<Config> ParseConfigJson(std::string_view text, const std::string& file_name);
 
-// What stands in the place of secrets that are not shown.
+// What stands in the place of secrets that are not shown: the admin token, and the values of
+// headers (of requests, responses and health checks) that go by a name as credentials do.
 inline constexpr std::string_view kHiddenSecret = "***";
-// Puts the secrets of `current` where `config` has kHiddenSecret. False where there are none.
-bool KeepSecrets(const Config& current, Config& config);
+// Whether the name says that a value is not for everybody: Authorization, Cookie, X-Api-Key, ...
+bool IsSecretHeader(std::string_view name);
+void HideSecrets(Config& config);
+void HideSecrets(Upstream& upstream);
+// Puts the secrets of `current` where `config` has kHiddenSecret: those of the same upstream (null:
+// there is none), or of the listener's route with the same match. An error for each that is not
+// there, after which `config` is not to be used.
+std::vector<Error> KeepSecrets(const Config& current, Config& config);
+std::vector<Error> KeepSecrets(const Upstream* current, Upstream& upstream);
 
 // The content of a `{file: backends.yaml}`: a list (YAML, or the JSON that is YAML) of addresses
 // and host names, plain or as maps with id, weight, backup and max_connections; with ${NAME}. An

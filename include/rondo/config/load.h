@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +23,14 @@ struct Error {
   friend bool operator==(const Error&, const Error&) = default;
 };
 
+using VariableNames = std::set<std::string, std::less<>>;
+
 // Either `config` or at least one error, ordered by place. After a YAML syntax error it is that one
 // alone.
 struct LoadResult {
   std::optional<Config> config;
   std::vector<Error> errors;
+  VariableNames variables = {};  // of the environment that values name
 };
 
 // The value of an environment variable, nothing where it is not set.
@@ -41,6 +45,11 @@ LoadResult LoadFile(const std::string& path);
 // `file_name` is what relative paths in the configuration are resolved against; it is not opened.
 LoadResult Parse(std::string_view text, const std::string& file_name,
                  const Environment& environment);
+
+// The same for a text that somebody sent, who may not learn what is in the environment: it takes
+// only the variables of `named`, others are errors, and no error tells a variable's value.
+LoadResult ParseSent(std::string_view text, const std::string& file_name,
+                     const Environment& environment, const VariableNames& named);
 
 // `rondo run --listen :8080 --backend 127.0.0.1:3001`: one listener and one upstream, both named
 // "default", and a route that sends every request, WebSockets too, there. Backends may be host

@@ -3,11 +3,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rondo/config/config.h"
 
 namespace rondo::config {
+
+// `http1`, `h2c` or `h2`.
+std::string_view ProtocolName(Protocol protocol);
 
 enum class Secrets : uint8_t { kHidden, kShown };
 
@@ -16,9 +20,9 @@ enum class Secrets : uint8_t { kHidden, kShown };
 std::string WriteYaml(const Config& config, Secrets secrets);
 
 // Every key, in the order of the documentation; null for what is off. Read back by ParseConfigJson,
-// ParseUpstreamJson and ParseBackendJson (edit.h). Secrets are kHiddenSecret.
-std::string WriteConfigJson(const Config& config);
-std::string WriteUpstreamJson(const Upstream& upstream);
+// ParseUpstreamJson and ParseBackendJson (edit.h). Secrets that are not shown are kHiddenSecret.
+std::string WriteConfigJson(const Config& config);  // they are not
+std::string WriteUpstreamJson(const Upstream& upstream, Secrets secrets);
 std::string WriteBackendJson(const Backend& backend);
 
 // The keys that differ and that only a restart changes, such as "process.workers": every key of
