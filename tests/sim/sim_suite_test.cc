@@ -2,6 +2,7 @@
 #include "io/engine_suite.h"
 
 #include "io/secure_suite.h"
+#include "io/stream_world.h"
 #include "sim/sim_world.h"
 
 namespace rondo::io::testing {
@@ -61,6 +62,12 @@ INSTANTIATE_TEST_SUITE_P(SimulatedSecured, EngineSuite,
                                            WorldMaker{"seed2", &MakeSecured<&Make<2>, true>},
                                            WorldMaker{"seed3", &MakeSecured<&Make<3>, true>},
                                            WorldMaker{"seed4", &MakeSecured<&Make<4>, true>}),
+                         NameOf);
+INSTANTIATE_TEST_SUITE_P(SimulatedTunnels, EngineSuite,
+                         ::testing::Values(WorldMaker{"seed1", &MakeStreams<&Make<1>, true>},
+                                           WorldMaker{"seed2", &MakeStreams<&Make<2>, true>},
+                                           WorldMaker{"seed3", &MakeStreams<&Make<3>, true>},
+                                           WorldMaker{"seed4", &MakeStreams<&Make<4>, true>}),
                          NameOf);
 const WorldMaker kHalfSecured[] = {{"seed1", &MakeSecured<&Make<1>, false>},
                                    {"seed2", &MakeSecured<&Make<2>, false>},
