@@ -137,6 +137,9 @@ rt::Task<> Exchange::Forward() {
     }
   }
   if (total_until_ != kNever) client_.deadline.SetCap(total_until_);
+  // Who gives a stream up is heard at once, whatever is waited for: nothing but its body, held until it
+  // is wanted, can come before that.
+  if (client_.on_stream()) client_.receiver.Arm();
   // Nothing of the receive buffer is needed any more, unless body bytes or another request are in it.
   input_.ReleaseIfEmpty();
   for (;;) {

@@ -158,6 +158,7 @@ class Exchange {
   void AddBody(rt::Sender& sender, bool chunked, char* chunk_head, std::string_view data,
                const http::BodyDecoder& body);
   rt::Task<> UploadBody();
+  bool AnswersAlready() const;
   void KeepNextRequest(io::BufferRef buffer, const char* bytes, size_t consumed, int32_t received);
   void HoldForRetry(std::string_view data);
   void EndUpload(Upload how);

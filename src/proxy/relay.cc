@@ -57,6 +57,10 @@ rt::Task<> Exchange::UploadBody() {
     }
     const int32_t received = co_await client_.receiver.Wait(upload_token_);
     const bool too_slow = TookTooLong(received, worker_.loop().Now());
+    if (received == -ECANCELED && !too_slow && AnswersAlready()) {
+      upload_token_.ClearPassing();
+      continue;
+    }
     if (received <= 0) {
       const Upload late = too_slow ? Upload::kClientTooSlow : Upload::kClientTimeout;
       const bool by_deadline = upload_token_.reason() == rt::CancelReason::kDeadline;
@@ -83,6 +87,8 @@ rt::Task<> Exchange::UploadBody() {
     AddBody(backend_->sender, chunked_request_, request_chunk_,
             std::string_view(step.data, step.size), request_body_);
     upload_deadline_.Set(worker_.loop().Now() + idle);
+    // As the next piece is received meanwhile, there is no large buffer for these.
+    if (client_.on_stream()) client_.receiver.Arm();
     const int32_t sent = co_await backend_->sender.Send(upload_token_);
     attempt_bytes_ += backend_->sender.sent();
     if (step.done) KeepNextRequest(std::move(buffer), bytes, step.consumed, received);
@@ -93,7 +99,8 @@ rt::Task<> Exchange::UploadBody() {
                                    : (late ? Upload::kBackendStalled : Upload::kStopped));
     } else if (step.done) {
       EndUpload(Upload::kDone);
-    } else if (request_large_ == nullptr && received_bytes_ >= kLongBodyBytes) {
+    } else if (request_large_ == nullptr && received_bytes_ >= kLongBodyBytes &&
+               !client_.on_stream()) {
       request_large_ = worker_.TakeLarge();
     }
   }
@@ -103,6 +110,12 @@ rt::Task<> Exchange::UploadBody() {
     RONDO_CHECK(!client_.receiver.armed() || !client_.receiver.plain());
     worker_.ReturnLarge(std::exchange(request_large_, nullptr));
   }
+}
+
+// Nothing more came for a while from a client that has its answer coming: a call that streams both
+// ways may have nothing to say for long. The answer has deadlines of its own.
+bool Exchange::AnswersAlready() const {
+  return status_ != 0 && upload_token_.reason() == rt::CancelReason::kDeadline;
 }
 
 // Bytes behind the body are the beginning of the next request.
