@@ -165,6 +165,9 @@ TEST(MetricsPage, TellsOfListenersAlsoWithoutTraffic) {
   numbers.AddUpstream("api");
   numbers.Cell(0, "web", "").connections.Add(3);
   numbers.Cell(1, "web", "").connections.Add(-1);  // taken over from the other for a moment
+  numbers.Cell(0, "web", "").http2_connections.Add(1);
+  numbers.Cell(0, "web", "").http2_streams.Add(5);
+  numbers.Cell(1, "web", "").http2_streams.Add(4);
   numbers.Cell(0, "web", "api").rejected.Add("queue_full");
   numbers.Cell(1, "web", "").rejected.Add("no_route");
   numbers.Cell(1, "web", "").rejected.Add("queue_full");
@@ -172,6 +175,12 @@ TEST(MetricsPage, TellsOfListenersAlsoWithoutTraffic) {
   EXPECT_THAT(Samples(page, "rondo_connections"),
               ElementsAre(R"(rondo_connections{listener="quiet"} 0)",
                           R"(rondo_connections{listener="web"} 2)"));
+  EXPECT_THAT(Samples(page, "rondo_http2_connections"),
+              ElementsAre(R"(rondo_http2_connections{listener="quiet"} 0)",
+                          R"(rondo_http2_connections{listener="web"} 1)"));
+  EXPECT_THAT(Samples(page, "rondo_http2_streams"),
+              ElementsAre(R"(rondo_http2_streams{listener="quiet"} 0)",
+                          R"(rondo_http2_streams{listener="web"} 9)"));
   EXPECT_THAT(Samples(page, "rondo_rejected_total"),
               ElementsAre(R"(rondo_rejected_total{listener="web",reason="no_route"} 1)",
                           R"(rondo_rejected_total{listener="web",reason="queue_full"} 2)"));

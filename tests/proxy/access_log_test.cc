@@ -98,6 +98,13 @@ TEST(AccessLogLine, JsonOfARequestThatGotNowhere) {
             "\n");
 }
 
+TEST(AccessLogLine, WhatCameOnAStreamIsOfHttp2) {
+  AccessRecord record = Typical();
+  record.http2 = true;
+  EXPECT_NE(Json(record).find(R"("protocol":"HTTP/2.0","status":200)"), std::string::npos);
+  EXPECT_NE(Combined(record).find("\"GET /a?b=c HTTP/2.0\" 200"), std::string::npos);
+}
+
 TEST(AccessLogLine, CombinedToTheByte) {
   EXPECT_EQ(Combined(Typical()),
             "192.0.2.7 - - [03/Feb/2026:04:05:06 +0000] \"GET /a?b=c HTTP/1.1\" 200 3456 "
