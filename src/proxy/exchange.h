@@ -157,6 +157,7 @@ class Exchange {
   // -- relay.cc: bodies --
   void AddBody(rt::Sender& sender, bool chunked, char* chunk_head, std::string_view data,
                const http::BodyDecoder& body);
+  void BeginUpload();
   rt::Task<> UploadBody();
   bool AnswersAlready() const;
   void KeepNextRequest(io::BufferRef buffer, const char* bytes, size_t consumed, int32_t received);

@@ -39,12 +39,16 @@ void Exchange::AddBody(rt::Sender& sender, bool chunked, char* chunk_head, std::
 
 // -- from the client to the backend --
 
-rt::Task<> Exchange::UploadBody() {
-  // What came with the head has been sent; keep it only where it may be needed again.
+// What came with the head has been sent; keeps it only where it may be needed again.
+void Exchange::BeginUpload() {
   if (!held_body_) HoldForRetry(initial_body_);
   initial_body_ = {};
   input_.Reset();
   input_consumed_ = 0;
+}
+
+rt::Task<> Exchange::UploadBody() {
+  BeginUpload();
   const Duration patience = client_.snapshot().config.timeouts.request_body;
   const Duration idle = config_->settings.timeouts.idle;
   backend_->sender.WatchProgress(&upload_deadline_, idle);
