@@ -41,8 +41,11 @@ struct TestStream final : SessionStream {
   size_t supplies = 0;
 };
 
-inline std::string Words(const http::Refusal& refusal) {
-  return refusal ? std::to_string(refusal.status) + " " + refusal.what() : "";
+inline std::string RefusalText(const http::Refusal& refusal) {
+  if (!refusal) return "";
+  std::string text = std::to_string(refusal.status) + " " + refusal.reason;
+  if (refusal.detail != nullptr) text.append(": ").append(refusal.detail);
+  return text;
 }
 
 // One end of a connection.
@@ -60,7 +63,7 @@ class SessionEnd final : public SessionOwner {
     if (refuse_streams) return nullptr;
     TestStream& stream = Add();
     stream.text = head.text;
-    stream.refusal = Words(head.refusal);
+    stream.refusal = RefusalText(head.refusal);
     stream.framing = head.framing;
     stream.headed = true;
     stream.ended = ends;
@@ -75,7 +78,7 @@ class SessionEnd final : public SessionOwner {
     }
     EXPECT_FALSE(stream.headed);
     stream.text = head.text;
-    stream.refusal = Words(head.refusal);
+    stream.refusal = RefusalText(head.refusal);
     stream.framing = head.framing;
     stream.headed = true;
     stream.ended = ends;
