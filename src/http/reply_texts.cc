@@ -8,8 +8,12 @@ struct Phrase {
   int status;
   std::string_view text;
 };
-// RFC 9110 §15 and the registry of IANA: those that Rondo or a `respond` route may say.
+// RFC 9110 §15 and the registry of IANA: those that Rondo or a `respond` route may say, and
+// interim ones, which come without a phrase over HTTP/2.
 constexpr Phrase kPhrases[] = {
+    {100, "Continue"},
+    {101, "Switching Protocols"},
+    {103, "Early Hints"},
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},
@@ -133,6 +137,15 @@ constexpr Message kMessages[] = {
     {"authority_and_host_differ", ":authority and Host do not say the same"},
     {"no_authority", "the request has neither :authority nor Host"},
     {"content_length", "Content-Length is not the length of the body"},
+    // Header blocks of HTTP/2.
+    {"header_name", "a header name is not a token in lower case"},
+    {"header_value", "a header value has a control character in it, or white space at its ends"},
+    {"connection_header", "a header belongs to connections of HTTP/1 and has no place in HTTP/2"},
+    {"pseudo_header", "a pseudo-header is missing, doubled, misplaced, unknown or not valid"},
+    {"no_authority", "the request names no authority, or one with a user name in it"},
+    {"authority_and_host_differ", "the authority and the Host header name different places"},
+    {"content_length", "Content-Length is malformed, doubled, or not what comes"},
+    {"connect_protocol", "an extended CONNECT is taken for WebSocket only"},
     // Bodies.
     {"content_length_and_transfer_encoding",
      "Content-Length and Transfer-Encoding exclude each other"},

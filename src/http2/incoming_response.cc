@@ -1,4 +1,5 @@
 #include "field_checks.h"
+#include "rondo/http/grpc.h"
 #include "rondo/http/local_reply.h"
 #include "rondo/http/websocket.h"
 #include "rondo/http2/incoming.h"
@@ -8,11 +9,6 @@ namespace {
 
 using http::FieldId;
 using http::Framing;
-
-bool IsGrpc(std::string_view content_type) {
-  constexpr std::string_view kGrpc = "application/grpc";
-  return http::EqualsIgnoreCase(content_type.substr(0, kGrpc.size()), kGrpc);
-}
 
 }  // namespace
 
@@ -59,7 +55,7 @@ void ResponseBuilder::AddListed(FieldId id, std::string_view name, std::string_v
     has_content_length_ = true;
     return;
   }
-  if (id == FieldId::kTrailer || (id == FieldId::kContentType && IsGrpc(value))) {
+  if (id == FieldId::kTrailer || (id == FieldId::kContentType && http::IsGrpc(value))) {
     wants_trailers_ = true;
   }
   // It has no meaning in HTTP/2 (RFC 8441 §5.1); where HTTP/1 needs one it is ours.

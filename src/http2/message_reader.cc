@@ -169,7 +169,7 @@ MessageReader::Step MessageReader::ReadHead(std::string_view bytes) {
 }
 
 bool MessageReader::ParseHead(std::string_view text) {
-  OutgoingSection section;
+  OutgoingSection section{.is_request = kind_ == Kind::kRequest};
   scratch_->head_ = OutgoingHead();
   if (!ReadHeadSection(text, scratch_->fields_, scratch_->names_, &section)) return false;
   switch (kind_) {

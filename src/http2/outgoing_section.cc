@@ -95,7 +95,7 @@ std::string_view LowerName(const Lines& lines, FieldId id, std::string& names) {
 bool TakeListed(FieldId id, std::string_view value, OutgoingSection* section, bool* keep) {
   *keep = false;
   // No list of all cases: this asks for the few names that are not just passed on.
-  if (id == FieldId::kHost) {
+  if (id == FieldId::kHost && section->is_request) {
     if (!section->host.empty() || value.empty()) return false;
     section->host = value;
   } else if (id == FieldId::kContentLength) {
@@ -106,7 +106,7 @@ bool TakeListed(FieldId id, std::string_view value, OutgoingSection* section, bo
     if (section->chunked || !http::EqualsIgnoreCase(value, "chunked")) return false;
     section->chunked = true;
   } else if (id == FieldId::kTe) {
-    *keep = http::EqualsIgnoreCase(value, "trailers");
+    *keep = section->is_request && http::EqualsIgnoreCase(value, "trailers");
   } else {
     *keep = !IsConnectionField(id);
   }

@@ -16,9 +16,10 @@ namespace rondo::http2 {
 inline constexpr size_t kPseudoMax = 5;
 
 struct OutgoingSection {
-  std::string_view first_line;
-  std::string_view host;  // empty: none
-  std::string_view websocket_key;
+  bool is_request = false;  // given; of answers, Host and TE mean nothing
+  std::string_view first_line = {};
+  std::string_view host = {};  // empty: none
+  std::string_view websocket_key = {};
   uint64_t content_length = 0;
   bool has_content_length = false;
   bool chunked = false;

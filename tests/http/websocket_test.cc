@@ -177,5 +177,35 @@ TEST(CloseFrame, IsWhatACursorTakesForOne) {
   EXPECT_TRUE(client.closed());
 }
 
+TEST(WebSocketHandshake, HasTheTextsOfItsSpecification) {
+  // RFC 6455 §1.3.
+  char accept[kWebSocketAcceptBytes];
+  WriteWebSocketAccept("dGhlIHNhbXBsZSBub25jZQ==", accept);
+  EXPECT_EQ(std::string_view(accept, sizeof(accept)), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+  char key[kWebSocketKeyBytes];
+  WriteWebSocketKey("the sample nonce", key);
+  EXPECT_EQ(std::string_view(key, sizeof(key)), "dGhlIHNhbXBsZSBub25jZQ==");
+}
+
+TEST(WebSocketHandshake, AnswersKeysOfAnyLength) {
+  // The blocks of the hash end before, within and behind the padding; as OpenSSL says.
+  struct Case {
+    size_t size;
+    const char* accept;
+  };
+  const Case cases[] = {
+      {0, "Kfh9QIsMVZcl6xEPYxPHzW8SZ8w="},   {19, "tWclcP21hrR+xgjYVswtQRW71GQ="},
+      {20, "tSsjsIAvEVIQ+IC5K8+T/OkG8nU="},  {27, "qUNe7W8rvas6tQS5F4QBTf/JpvE="},
+      {28, "x9bmfLYIxLMaaT5h0sFuRlAhhb8="},  {29, "23YR1Db+zw7wlQpr5c9wffHlaIs="},
+      {91, "Mxd/SwBPfhz1zQHW7M6srlOA0TM="},  {92, "LY9EluoxzTck+ySKVLqXrQNaqCc="},
+      {300, "0epks0nN8rNytIigCrEHZPQGWfI="},
+  };
+  for (const Case& c : cases) {
+    char accept[kWebSocketAcceptBytes];
+    WriteWebSocketAccept(std::string(c.size, 'k'), accept);
+    EXPECT_EQ(std::string_view(accept, sizeof(accept)), c.accept) << c.size;
+  }
+}
+
 }  // namespace
 }  // namespace rondo::http
