@@ -22,10 +22,12 @@ class ScalingHttp2(test_scaling.Scaling):
     load_class = Http2Load
 
     def echo(self, *arguments, **options):
-        # Those of `named` stay with HTTP/1.1.
+        program = super().echo(*arguments, **options)
+        # Those of `named` stay as they are; the others get a Rondo in front that speaks h2c for them.
         if "listen" in options:
-            return super().echo(*arguments, **options)
-        return super().echo("--protocol", "h2c", *arguments, **options)
+            return program
+        front = self.rondo(one_route(program.address, route="upgrades: [websocket]"), workers=1)
+        return Front(front)
 
     def start_fleet(self, count, delay="20ms", upstream=""):
         super().start_fleet(count, delay, f"protocol: h2c\n{upstream}")
@@ -39,6 +41,13 @@ class ScalingHttp2(test_scaling.Scaling):
     def check(self, load, at_least):
         super().check(load, at_least)
         self.assertGreater(load.opened, 5, "connections were replaced")
+
+
+class Front:
+    """Stands where an echo would."""
+
+    def __init__(self, program):
+        self.address, self.signal, self.wait = program.address(), program.signal, program.wait
 
 
 class Lifetimes(Http2Test):
