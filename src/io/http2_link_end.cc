@@ -52,8 +52,10 @@ void StreamEngine::Link::Fail(const char* failure) {
 // Nothing comes any more.
 void StreamEngine::Link::Lose() {
   if (!std::exchange(dead_, true)) {
-    peer_gone_ = open_ > 0;
-    all_.ForEach([](Stream& stream) { stream.Fail(); });
+    all_.ForEach([this](Stream& stream) {
+      peer_gone_ = peer_gone_ || stream.under_way();
+      stream.Fail();
+    });
   }
   ending_ = finishing_ = changed_ = true;
   Cut();

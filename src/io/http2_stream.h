@@ -56,6 +56,8 @@ class StreamEngine::Stream final : public Op,
   // The owner knows it: until then it may go with its session.
   bool told() const { return told_; }
   void set_told() { told_ = true; }
+  // Neither the session nor the one above is done with it.
+  bool under_way() const { return begun_ && !forgotten_ && told_ && !closed_; }
   // Something came: ends the receive above, where there is one. It may be gone after this.
   void Advance();
   // What was taken of the send above has been framed: says so.

@@ -1,0 +1,15 @@
+#include "io/real_world.h"
+#include "io/secure_world.h"
+#include "io/stream_suite.h"
+
+namespace rondo::io::testing {
+namespace {
+
+const WorldMaker kWorlds[] = {
+    {"io_uring", &MakeStreams<&RealWorld::MakeOf<EngineKind::kIoUring>, false>},
+    {"epoll", &MakeStreams<&RealWorld::MakeOf<EngineKind::kEpoll>, false>},
+};
+INSTANTIATE_TEST_SUITE_P(Real, StreamSuite, ::testing::ValuesIn(kWorlds), NameOf);
+
+}  // namespace
+}  // namespace rondo::io::testing
