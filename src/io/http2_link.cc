@@ -14,7 +14,7 @@ namespace {
 constexpr uint32_t kOutBytes = 16 * 1024;
 constexpr uint32_t kOutBytesMax = 64 * 1024;
 // How often frames wait for more of them behind what else is ready in this tick.
-constexpr uint8_t kRoundsMax = 3;
+constexpr uint8_t kFlushRoundsMax = 3;
 // Received beyond the connection's window while nothing of ours gets away. Two ends that both wait
 // for the other one to read must not come to that by bodies alone.
 constexpr size_t kUnsentInputMax = 256 * 1024;
@@ -198,7 +198,7 @@ void StreamEngine::Link::TellNews() {
 void StreamEngine::Link::OnWork(Op& op) { static_cast<Part&>(op).link.Work(); }
 
 void StreamEngine::Link::Work() {
-  if (std::exchange(stirred_, false) && rounds_ < kRoundsMax) {
+  if (std::exchange(stirred_, false) && rounds_ < kFlushRoundsMax) {
     ++rounds_;
     return engine_.below_.Post(work_, 0);
   }
