@@ -2,7 +2,7 @@
 #include "io/engine_suite.h"
 
 #include "io/secure_suite.h"
-#include "io/stream_world.h"
+#include "io/stream_suite.h"
 #include "sim/sim_world.h"
 
 namespace rondo::io::testing {
@@ -69,6 +69,11 @@ INSTANTIATE_TEST_SUITE_P(SimulatedTunnels, EngineSuite,
                                            WorldMaker{"seed3", &MakeStreams<&Make<3>, true>},
                                            WorldMaker{"seed4", &MakeStreams<&Make<4>, true>}),
                          NameOf);
+const WorldMaker kStreams[] = {{"seed1", &MakeStreams<&Make<1>, false>},
+                               {"seed2", &MakeStreams<&Make<2>, false>},
+                               {"seed3", &MakeStreams<&Make<3>, false>},
+                               {"secured", &MakeStreams<&MakeSecured<&Make<4>, true>, false>}};
+INSTANTIATE_TEST_SUITE_P(Simulated, StreamSuite, ::testing::ValuesIn(kStreams), NameOf);
 const WorldMaker kHalfSecured[] = {{"seed1", &MakeSecured<&Make<1>, false>},
                                    {"seed2", &MakeSecured<&Make<2>, false>},
                                    {"seed3", &MakeSecured<&Make<3>, false>}};
