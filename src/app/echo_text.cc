@@ -1,7 +1,6 @@
 #include "app/echo_text.h"
 
-#include <openssl/evp.h>
-#include <openssl/sha.h>
+#include "rondo/http/websocket.h"
 
 namespace rondo::app {
 
@@ -72,13 +71,9 @@ std::string HexText(uint64_t value) {
 }
 
 std::string WebSocketAccept(std::string_view key) {
-  std::string input(key);
-  input.append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-  unsigned char digest[SHA_DIGEST_LENGTH];
-  SHA1(reinterpret_cast<const unsigned char*>(input.data()), input.size(), digest);
-  unsigned char encoded[4 * ((SHA_DIGEST_LENGTH + 2) / 3) + 1];
-  const int size = EVP_EncodeBlock(encoded, digest, SHA_DIGEST_LENGTH);
-  return std::string(reinterpret_cast<const char*>(encoded), static_cast<size_t>(size));
+  std::string accept(http::kWebSocketAcceptBytes, '\0');
+  http::WriteWebSocketAccept(key, accept.data());
+  return accept;
 }
 
 }  // namespace rondo::app
