@@ -10,7 +10,7 @@ namespace {
 // Whoever sends a head several times as large as allowed is not to be answered 431: each byte may
 // stand for a field of the whole table (RFC 7541), and they have to be decompressed.
 constexpr size_t kHeadsTooLarge = 8;
-constexpr size_t kFieldOverhead = 32;  // RFC 9113 §10.5.1
+constexpr size_t kListedOverhead = 32;  // RFC 9113 §10.5.1
 
 std::string_view View(const uint8_t* bytes, size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
@@ -87,7 +87,7 @@ int SessionImpl::OnHeader(nghttp2_session*, const nghttp2_frame*, const uint8_t*
                           void* user_data) {
   SessionImpl& self = Of(user_data);
   if (self.failure_ != nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  self.block_bytes_ += name_size + value_size + kFieldOverhead;
+  self.block_bytes_ += name_size + value_size + kListedOverhead;
   if (self.block_bytes_ > kHeadsTooLarge * self.options_.header_bytes) {
     self.Fail(ErrorCode::kEnhanceYourCalm, "h2_flood");
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
