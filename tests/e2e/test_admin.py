@@ -141,6 +141,54 @@ class AdminTest(EndToEnd):
         for target in ("/v1/export", "/v1/status"):
             self.assertNotIn("sesame", str(self.call(rondo, "GET", target, Authorization="Bearer sesame-open")[1]))
 
+    def test_credentials_are_not_shown_and_stay_when_what_was_shown_comes_back(self):
+        backend = self.backend()
+        config = f"""
+listeners:
+  web:
+    listen: ["127.0.0.1:0"]
+    routes:
+      - upstream: api
+        set_request_headers: {{Authorization: "Bearer ${{E2E_BACKEND_KEY}}", X-Env: e2e}}
+upstreams: {{api: {{backends: ["{backend.address}"]}}}}
+"""
+        rondo = self.rondo(config, env={"E2E_BACKEND_KEY": "sesame-open"})
+        for target in ("/v1/config", "/v1/export", "/v1/upstreams", "/v1/explain?url=/"):
+            self.assertNotIn("sesame", str(self.call(rondo, "GET", target)[1]), target)
+        shown = self.call(rondo, "GET", "/v1/config")[1]
+        route = shown["listeners"]["web"]["routes"][0]
+        self.assertEqual(route["set_request_headers"], {"Authorization": "***", "X-Env": "e2e"})
+        route["set_request_headers"]["X-Env"] = "changed"
+        self.assertEqual(self.call(rondo, "PUT", "/v1/config", shown)[0], 200)
+        self.get(rondo)
+        sent = backend.requests[-1]
+        self.assertEqual((sent.all("Authorization"), sent.all("X-Env")), (["Bearer sesame-open"], ["changed"]))
+        route["set_request_headers"]["X-Other-Token"] = "***"
+        status, answer, _ = self.call(rondo, "PUT", "/v1/config", shown)
+        self.assertEqual((status, answer["error"]["field"]),
+                         (400, "listeners.web.routes[0].set_request_headers.X-Other-Token"))
+
+    def test_a_body_takes_only_the_variables_that_the_file_uses(self):
+        def config(text):
+            return ("listeners: {web: {listen: ['127.0.0.1:0'], routes: [{respond: {status: 200, body: '" + text +
+                    "'}}]}}\n")
+        rondo = self.rondo(config("${E2E_NAMED}"), env={"E2E_NAMED": "named-value", "E2E_OTHER": "other-value"})
+        base = rondo.config.read_text()
+        yaml = {"Content_Type": "application/yaml"}
+        put = base.replace("${E2E_NAMED}", "it is ${E2E_NAMED}")
+        self.assertEqual(self.call(rondo, "PUT", "/v1/config", put, **yaml)[0], 200)
+        self.assertEqual(self.get(rondo).text(), "it is named-value")
+        for variable in ("${E2E_OTHER}", "${E2E_OTHER:-x}", "${HOME}"):
+            for method, target in (("PUT", "/v1/config"), ("POST", "/v1/config/check")):
+                status, answer, _ = self.call(rondo, method, target, base.replace("${E2E_NAMED}", variable), **yaml)
+                self.assertEqual(status, 400)
+                self.assertIn("can be used here only where the configuration file uses it", answer["error"]["message"])
+                self.assertNotIn("other-value", str(answer))
+        status, answer, _ = self.call(rondo, "PUT", "/v1/config", base.replace("status: 200", "status: '${E2E_NAMED}'"), **yaml)
+        self.assertEqual(status, 400)
+        self.assertIn("`status`: `${E2E_NAMED}` is not right once its variables have their values", answer["error"]["message"])
+        self.assertNotIn("named-value", str(answer))
+
     def test_pages_of_other_sites_are_refused(self):
         rondo = self.start(self.backend())
         self.assertEqual(self.call(rondo, "GET", "/v1/status", Host="evil.example")[0], 403)

@@ -1,4 +1,6 @@
 """The files in conf/, run as they are but for addresses, do what their comments say."""
+import base64
+import hashlib
 import re
 import ssl
 import tempfile
@@ -7,8 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 import harness
+import http2
 from example_files import CONF, ExampleFiles
-from harness import EndToEnd, connect, eventually, ok
+from harness import connect, eventually, ok
 
 PORTS = (3001, 3002, 3003)
 
@@ -22,7 +25,12 @@ def secured(client, files, name, certificate=None):
     return client
 
 
-class Examples(EndToEnd):
+def message(text):
+    """A message of gRPC."""
+    return b"\0" + len(text).to_bytes(4, "big") + text
+
+
+class Examples(http2.Http2Test):
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory(prefix="rondo-examples-")
@@ -59,7 +67,7 @@ class Examples(EndToEnd):
                 self.assertEqual(check.wait(), 0, check.stderr())
 
     def test_an_example_whose_certificates_are_not_there_is_refused(self):
-        for name in ("edge.yaml", "sidecar.yaml", "cloud.yaml"):
+        for name in ("edge.yaml", "http2-edge.yaml", "grpc.yaml", "sidecar.yaml", "cloud.yaml"):
             with self.subTest(name):
                 check = self.program("check", "-c", str(CONF / name))
                 check.expected_status = 1
@@ -252,6 +260,120 @@ class Examples(EndToEnd):
         self.assertEqual(tried.reason(), "rate_limited")
         self.assertTrue(1 <= int(tried.get("Retry-After")) <= 6, tried)
         self.assertEqual(client.get("/" + "x" * 9000).status, 414)
+
+    def trusting(self):
+        return ssl.create_default_context(cafile=self.files.authority)
+
+    def http2_edge(self):
+        self.upgraded = threading.Event()
+
+        def application(connection):
+            while True:
+                request = connection.request()
+                key = request.get("Sec-WebSocket-Key")
+                if key is None:
+                    connection.send(ok(f"3001 {request.target}"))
+                    continue
+                proof = base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest())
+                connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                                b"Sec-WebSocket-Accept: " + proof + b"\r\n\r\n")
+                self.upgraded.set()
+                while True:
+                    connection.send(connection.take(1))
+        backends = {port: self.backend(application) for port in (3001, 3002)}
+        backends[3003] = self.http2_backend(answer=lambda r: {"body": f"3003 {r.target}"})
+        return self.start("http2-edge.yaml", backends, listeners=2)
+
+    def test_the_http2_edge_serves_a_pages_parts_over_one_connection(self):
+        rondo = self.http2_edge()
+        client = self.http2(rondo, context=self.trusting(), name="www.example.com")
+        streams = [client.request("GET", f"/{'api' if n % 2 else 'part'}/{n}", authority="www.example.com", scheme="https")
+                   for n in range(60)]
+        for number, stream in enumerate(streams):
+            answer = client.answer(stream)
+            self.assertEqual((answer.status, answer.text()),
+                             (200, f"3003 /api/{number}" if number % 2 else f"3001 /part/{number}"))
+            self.assertEqual(answer.all("strict-transport-security"), ["max-age=31536000"])
+        self.assertEqual(client.settings[http2.Setting.MAX_CONCURRENT_STREAMS], 100)
+        self.assertEqual(client.settings[http2.Setting.INITIAL_WINDOW_SIZE], 1 << 20)
+        paths = {request.target for request in self.backends[3003].requests}
+        self.assertIn("/health", paths, "asked over HTTP/2 too")
+        # Who does not know it is served as ever.
+        old = self.secure(rondo, "web", "www.example.com")
+        self.assertEqual(old.get("/api/x").text(), "3003 /api/x")
+
+    def test_the_http2_edge_opens_websockets_over_the_same_connection(self):
+        rondo = self.http2_edge()
+        client = self.http2(rondo, context=self.trusting(), name="www.example.com")
+        client.until(lambda: client.settings, "its settings")
+        self.assertEqual(client.settings[http2.Setting.ENABLE_CONNECT_PROTOCOL], 1)
+        stream = client.open([(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"),
+                              (":path", "/live/prices"), (":authority", "www.example.com"),
+                              ("sec-websocket-version", "13")], end=False)
+        self.assertEqual(client.head(stream).status, 200)
+        self.assertTrue(self.upgraded.is_set())
+        client.data(stream, b"frames, to and fro")
+        client.until(lambda: client.streams[stream].body == b"frames, to and fro", "the echo")
+        self.assertEqual(client.get("/page", authority="www.example.com", scheme="https").text(), "3001 /page")
+        elsewhere = client.open([(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"),
+                                 (":path", "/api"), (":authority", "www.example.com"),
+                                 ("sec-websocket-version", "13")], end=False)
+        self.assertEqual(client.answer(elsewhere).status, 501)
+
+    def grpc_service(self, port, context=None):
+        """Serves what it is asked for, and tells that it does so."""
+        def answer(request):
+            health = request.target == "/grpc.health.v1.Health/Check"
+            return {"headers": [("content-type", "application/grpc")], "trailers": [("grpc-status", "0")],
+                    "body": message(b"\x08\x01" if health else f"{port} ".encode() + request.body[5:])}
+        if context:
+            context.set_alpn_protocols(["h2"])
+        return self.http2_backend(answer=answer, context=context)
+
+    def grpc(self):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.files.certs / "orders.pem", self.files.certs / "orders.key")
+        backends = {port: self.grpc_service(port, context if port == 3003 else None) for port in (*PORTS, 3004)}
+        rondo = self.start("grpc.yaml", backends, listeners=2)
+        # A backend that has not passed its check yet gets nothing.
+        eventually(lambda: all(self.backends[port].requests for port in PORTS), "each was checked")
+        return rondo
+
+    def call(self, client, method, text=b"?", **headers):
+        stream = client.request("POST", method, {"content-type": "application/grpc", "te": "trailers", **headers},
+                                body=message(text), authority="api.example.com", scheme="https")
+        return client.answer(stream)
+
+    def test_grpc_calls_go_by_service_and_come_back_with_their_status(self):
+        rondo = self.grpc()
+        inside = self.http2(rondo, "internal")
+        outside = self.http2(rondo, "public", context=self.trusting(), name="api.example.com")
+        for client in (inside, outside):
+            for method, owners in (("/shop.v1.Orders/List", (3001, 3002)), ("/shop.v1.Prices/Get", (3003,)),
+                                   ("/shop.v1.Feed/Follow", (3004,))):
+                with self.subTest(method):
+                    answer = self.call(client, method, b"hello")
+                    self.assertEqual((answer.status, answer.trailers), (200, [("grpc-status", "0")]))
+                    owner, text = answer.body[5:].split(b" ", 1)
+                    self.assertIn(int(owner), owners)
+                    self.assertEqual(text, b"hello")
+            unknown = self.call(client, "/shop.v1.Nothing/Get")
+            self.assertEqual((unknown.status, unknown.get("grpc-status"), unknown.body), (200, "12", b""))
+
+    def test_grpc_backends_are_asked_whether_they_serve(self):
+        self.grpc()
+        for port, service in ((3001, b"shop.v1.Orders"), (3002, b"shop.v1.Orders"), (3003, b"")):
+            first = self.backends[port].requests[0]
+            self.assertEqual(first.target, "/grpc.health.v1.Health/Check")
+            field = b"\x0a" + bytes([len(service)]) + service if service else b""
+            self.assertEqual(bytes(first.body[5:]), field)
+
+    def test_grpc_outside_is_for_http2_alone(self):
+        rondo = self.grpc()
+        context = self.trusting()
+        context.set_alpn_protocols(["http/1.1"])
+        with self.assertRaises((ssl.SSLError, ConnectionError)):
+            context.wrap_socket(connect(rondo.address("public")).sock, server_hostname="api.example.com")
 
     def test_the_sidecar_lets_in_who_has_a_certificate_and_says_who_it_is(self):
         rondo = self.start("sidecar.yaml", {port: self.echoing(port) for port in PORTS}, listeners=2)
