@@ -19,23 +19,13 @@ using health::CheckResult;
 // What its message is framed by: whether it is compressed, and its length in four bytes.
 constexpr size_t kPrefixBytes = 5;
 
-CheckResult Result(CheckOutcome outcome, int status, std::string detail) {
+CheckResult Made(CheckOutcome outcome, int status, std::string detail) {
   return CheckResult{.outcome = outcome, .status = status, .detail = std::move(detail)};
 }
 
 CheckResult Bad(std::string_view why) {
   std::string detail(health::CheckOutcomeName(CheckOutcome::kBadResponse));
-  return Result(CheckOutcome::kBadResponse, 200, detail.append(": ").append(why));
-}
-
-bool Names(const config::HealthCheck& check, std::string_view name) {
-  return std::any_of(check.headers.begin(), check.headers.end(), [name](const auto& field) {
-    return http::EqualsIgnoreCase(field.first, name);
-  });
-}
-
-void AppendField(std::string& to, std::string_view name, std::string_view value) {
-  to.append(name).append(": ").append(value).append("\r\n");
+  return Made(CheckOutcome::kBadResponse, 200, detail.append(": ").append(why));
 }
 
 // HealthCheckRequest{service}, with its prefix.
@@ -218,7 +208,7 @@ CheckResult GrpcAnswer::Judge(const config::HealthCheck& check, int http_status)
   constexpr int kUnimplemented = 12;
   constexpr int kNotFound = 5;
   if (http_status != 200) {
-    return Result(CheckOutcome::kStatus, http_status,
+    return Made(CheckOutcome::kStatus, http_status,
                   health::StatusDetail(http_status, {{health::StatusRange{}}}));
   }
   if (!is_grpc_) return Bad("not gRPC");
@@ -233,7 +223,7 @@ CheckResult GrpcAnswer::Judge(const config::HealthCheck& check, int http_status)
     detail += ": it does not know the service " + check.service;
   }
   if (!message_.empty()) detail += ": " + message_;
-  return Result(CheckOutcome::kStatus, 200, std::move(detail));
+  return Made(CheckOutcome::kStatus, 200, std::move(detail));
 }
 
 CheckResult GrpcAnswer::JudgeMessage() const {
@@ -251,7 +241,7 @@ CheckResult GrpcAnswer::JudgeMessage() const {
   constexpr uint64_t kServing = 1;
   std::string name = *status < std::size(kNames) ? std::string(kNames[*status])
                                                  : "serving status " + std::to_string(*status);
-  return Result(*status == kServing ? CheckOutcome::kPassed : CheckOutcome::kStatus, 200,
+  return Made(*status == kServing ? CheckOutcome::kPassed : CheckOutcome::kStatus, 200,
                 std::move(name));
 }
 

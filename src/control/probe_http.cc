@@ -6,8 +6,6 @@
 #include "rondo/http/h1_parser.h"
 
 namespace rondo::control {
-namespace {
-
 void AppendField(std::string& to, std::string_view name, std::string_view value) {
   to.append(name).append(": ").append(value).append("\r\n");
 }
@@ -17,8 +15,6 @@ bool Names(const config::HealthCheck& check, std::string_view name) {
     return http::EqualsIgnoreCase(field.first, name);
   });
 }
-
-}  // namespace
 
 std::string ProbeHost(const SocketAddress& address) {
   return address.kind == SocketAddress::Kind::kUnix ? "localhost" : address.ToString();

@@ -20,6 +20,11 @@ namespace rondo::control {
 // "localhost" for a unix socket.
 std::string ProbeHost(const SocketAddress& address);
 
+// Whether the check's own headers have one of this name.
+bool Names(const config::HealthCheck& check, std::string_view name);
+// "name: value\r\n"
+void AppendField(std::string& to, std::string_view name, std::string_view value);
+
 // One check, on a connection of its own. The check's headers take the place of ours of the same
 // name.
 std::string CheckRequest(const config::HealthCheck& check, const SocketAddress& to,
