@@ -19,9 +19,6 @@ class Trunk final : public io::Http2Owner, public ListHook<> {
  public:
   // Streams at once, where the backend allows as many.
   static constexpr uint32_t kStreamsMax = 128;
-  // How many requests an attempt is good for, before the backend has said how many it takes: RFC
-  // 9113 §6.5.2 asks that it be no fewer.
-  static constexpr size_t kStreamsAssumed = 100;
   // What a backend may send ahead of its client. A connection's window is that of all its streams,
   // so that slow clients never hold up the others.
   static constexpr uint32_t kStreamWindow = 128 * 1024;
@@ -51,6 +48,7 @@ class Trunk final : public io::Http2Owner, public ListHook<> {
   uint32_t way = 0;  // as of BackendConnection
   bool idle = false;
   bool draining = false;
+  bool settled = false;  // its backend's settings have come
 };
 
 }  // namespace rondo::upstream

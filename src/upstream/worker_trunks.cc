@@ -64,6 +64,10 @@ BackendConnection* WorkerUpstream::FindStream(WorkerBackend& backend) {
 // Null: it has no room.
 BackendConnection* WorkerUpstream::OpenStream(Trunk& trunk) {
   if (trunk.connection->room() == 0) return nullptr;
+  // What the backend said over one connection it will say over the next.
+  if (!trunk.settled && trunk.connection->streams() >= trunk.backend.streams_assumed) {
+    return nullptr;
+  }
   const int fd = trunk.connection->OpenStream();
   if (fd < 0) return nullptr;
   if (trunk.idle) LeaveIdle(trunk);
@@ -133,8 +137,8 @@ void WorkerUpstream::ServeStreams(WorkerBackend& backend) {
     if (!cancelled) loop_.engine().Post(wait, 0);
   }
   // What cannot even begin has ended when Spawn returns, and those who waited with it.
-  const size_t wanted =
-      (backend.stream_wait_count + Trunk::kStreamsAssumed - 1) / Trunk::kStreamsAssumed;
+  const size_t each = backend.streams_assumed;
+  const size_t wanted = (backend.stream_wait_count + each - 1) / each;
   for (size_t coming = backend.trunks_coming; coming < wanted; ++coming) {
     trunk_scope_.Spawn(MakeTrunk(backend));
   }
@@ -153,7 +157,7 @@ void WorkerUpstream::TimedOut(BackendConnection& connection) {
   Trunk* trunk = connection.trunk_;
   if (trunk == nullptr || trunk->closing()) return;
   const Instant heard_at = trunk->connection->heard_at();
-  if (heard_at < connection.opened_at_ && loop_.Now() - heard_at >= Trunk::kSilenceMin) {
+  if (heard_at <= connection.opened_at_ && loop_.Now() - heard_at >= Trunk::kSilenceMin) {
     DrainTrunk(*trunk);
   }
 }
@@ -228,6 +232,11 @@ void WorkerUpstream::TrunkMade(BackendConnection& dialled) {
 // Streams, settings or the end of it may have come or gone.
 void WorkerUpstream::TrunkChanged(Trunk& trunk) {
   WorkerBackend& backend = trunk.backend;
+  if (!trunk.settled && trunk.connection->settings_received()) {
+    trunk.settled = true;
+    backend.streams_assumed =
+        std::max<size_t>(1, trunk.connection->streams() + trunk.connection->room());
+  }
   if (!backend.stream_waits.empty()) ServeStreams(backend);
   if (trunk.connection->streams() > 0 || (trunk.idle && !trunk.closing())) return;
   if (trunk.draining) return;  // the engine ends it

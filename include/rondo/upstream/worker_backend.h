@@ -59,6 +59,9 @@ struct WorkerBackend : ListHook<WorkerBackend> {
   IntrusiveList<Trunk> trunks;
   IntrusiveList<StreamWait, StreamWait> stream_waits;
   size_t trunks_coming = 0;
+  // How many streams one takes, as far as is known: RFC 9113 §6.5.2 asks that it be no fewer than
+  // so many as long as the backend has not said.
+  size_t streams_assumed = 100;
   size_t stream_wait_count = 0;
 
  private:
