@@ -33,7 +33,7 @@ class Examples(EndToEnd):
     def test_every_example_takes_a_request_somewhere(self):
         for file in sorted(CONF.glob("*.yaml")):
             with self.subTest(file.name):
-                listener = "inbound" if file.name == "sidecar.yaml" else "web"
+                listener = {"sidecar.yaml": "inbound", "grpc.yaml": "internal"}.get(file.name, "web")
                 code, explanation = explained(file, "http://localhost:8080/", "--listener", listener)
                 self.assertEqual(code == 0, explanation["route"] is not None)
                 self.assertEqual(explanation["listener"], listener)
@@ -311,6 +311,20 @@ upstreams:
         self.assertRegex(text, r"rate_limit +100/m for each client, 7 at once; only counted")
         self.assertRegex(text, r"tls +verified for app\.internal by the system's authorities")
         self.assertRegex(text, r"send_proxy +a PROXY header of version 2")
+
+    def test_what_backends_speak_is_shown(self):
+        self.file.write_text(self.CONFIG.replace("send_proxy: v2", "protocol: h2"))
+        _, explanation = explained(self.file, "/")
+        self.assertEqual(explanation["upstreams"][0]["protocol"], "h2")
+        self.assertRegex(run("-c", self.file, "/")[1], r"protocol +HTTP/2\n")
+
+    def test_credentials_are_not_shown(self):
+        self.file.write_text(self.CONFIG.replace("rate_limit:", "set_request_headers: {X-Api-Key: sesame, X-Env: e2e}, rate_limit:"))
+        _, explanation = explained(self.file, "/")
+        self.assertEqual(explanation["request_headers"]["set"], {"X-Api-Key": "***", "X-Env": "e2e"})
+        text = run("-c", self.file, "/")[1]
+        self.assertNotIn("sesame", text)
+        self.assertRegex(text, r"set +request header X-Api-Key: \*\*\*")
 
 
 if __name__ == "__main__":
