@@ -29,6 +29,11 @@ inline bool IsFieldName(std::string_view name) {
   return !name.empty();
 }
 
+// The same, quicker where it is a name that we know: `id` is FieldIdOf(name).
+inline bool IsFieldName(std::string_view name, http::FieldId id) {
+  return id != http::FieldId::kOther ? name == http::NameOf(id) : IsFieldName(name);
+}
+
 // §8.2.1, and RFC 9110 §5.5, which HTTP/1's parsers hold to: no control characters but tabs inside,
 // no white space at the ends. May be empty.
 inline bool IsFieldValue(std::string_view value) {

@@ -47,9 +47,9 @@ void RequestBuilder::Add(std::string_view name, std::string_view value) {
   if (name.starts_with(':')) return AddPseudo(name, value);
   if (!in_fields_) BeginFields();
   if (refusal_) return;
-  if (!IsFieldName(name)) return Refuse(400, "header_name");
-  if (!IsFieldValue(value)) return Refuse(400, "header_value");
   const FieldId id = http::FieldIdOf(name);
+  if (!IsFieldName(name, id)) return Refuse(400, "header_name");
+  if (!IsFieldValue(value)) return Refuse(400, "header_value");
   if (IsConnectionField(id)) return Refuse(400, "connection_header");
   // No list of all cases: these few are not written as they came.
   if (id == FieldId::kHost || id == FieldId::kContentLength || id == FieldId::kCookie ||

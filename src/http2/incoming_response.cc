@@ -30,9 +30,10 @@ void ResponseBuilder::Add(std::string_view name, std::string_view value) {
   }
   in_fields_ = true;
   if (status_ == 0) return Refuse("pseudo_header");
-  if (!IsFieldName(name)) return Refuse("header_name");
+  const FieldId id = http::FieldIdOf(name);
+  if (!IsFieldName(name, id)) return Refuse("header_name");
   if (!IsFieldValue(value)) return Refuse("header_value");
-  AddListed(http::FieldIdOf(name), name, value);
+  AddListed(id, name, value);
 }
 
 void ResponseBuilder::AddStatus(std::string_view value) {

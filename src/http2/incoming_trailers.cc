@@ -17,9 +17,9 @@ void TrailerBuilder::Add(std::string_view name, std::string_view value) {
   if (refused_ != nullptr) return;
   const auto refuse = [this](const char* reason) { refused_ = reason; };
   if (name.starts_with(':')) return refuse("pseudo_header");
-  if (!IsFieldName(name)) return refuse("header_name");
-  if (!IsFieldValue(value)) return refuse("header_value");
   const http::FieldId id = http::FieldIdOf(name);
+  if (!IsFieldName(name, id)) return refuse("header_name");
+  if (!IsFieldValue(value)) return refuse("header_value");
   if (IsConnectionField(id)) return refuse("connection_header");
   if (++lines_ > lines_max_) return refuse("too_many_trailers");
   if (http::MayBeTrailer(id)) {

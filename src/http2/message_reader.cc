@@ -146,32 +146,40 @@ bool MessageReader::TakeFramingByte(char c) {
 }
 
 MessageReader::Step MessageReader::ReadTrailers(std::string_view bytes) {
-  Step step;
-  std::string_view section;
-  if (!FindSection(bytes, &section, &step.consumed)) {
-    return collected_.size() > kSectionBytesMax ? Bad() : step;
-  }
-  if (!ReadTrailerSection(section, scratch_->fields_, scratch_->names_)) return Bad();
-  state_ = State::kEnded;
-  step.what = What::kEnd;
-  return step;
+  return ReadSection(bytes, &MessageReader::ParseTrailers, What::kEnd);
 }
 
 MessageReader::Step MessageReader::ReadHead(std::string_view bytes) {
+  return ReadSection(bytes, &MessageReader::ParseHead, What::kHead);
+}
+
+// Mostly it is whole in the given bytes. Else it is collected until it is, and read then.
+MessageReader::Step MessageReader::ReadSection(std::string_view bytes, Parse parse, What whole) {
   Step step;
+  if (collected_.empty() && (this->*parse)(bytes, &step.consumed)) {
+    step.what = whole;
+    return step;
+  }
   std::string_view section;
   if (!FindSection(bytes, &section, &step.consumed)) {
     return collected_.size() > kSectionBytesMax ? Bad() : step;
   }
-  if (!ParseHead(section)) return Bad();
-  step.what = What::kHead;
+  size_t size = 0;
+  if (!(this->*parse)(section, &size) || size != section.size()) return Bad();
+  step.what = whole;
   return step;
 }
 
-bool MessageReader::ParseHead(std::string_view text) {
+bool MessageReader::ParseTrailers(std::string_view text, size_t* size) {
+  if (!ReadTrailerSection(text, scratch_->fields_, scratch_->names_, size)) return false;
+  state_ = State::kEnded;
+  return true;
+}
+
+bool MessageReader::ParseHead(std::string_view text, size_t* size) {
   OutgoingSection section{.is_request = kind_ == Kind::kRequest};
   scratch_->head_ = OutgoingHead();
-  if (!ReadHeadSection(text, scratch_->fields_, scratch_->names_, &section)) return false;
+  if (!ReadHeadSection(text, scratch_->fields_, scratch_->names_, &section, size)) return false;
   switch (kind_) {
     case Kind::kRequest:
       return TakeRequest(section);

@@ -30,29 +30,30 @@ bool Lists(std::string_view list, std::string_view wanted) {
 // Takes "name: value" lines off a text.
 class Lines {
  public:
-  explicit Lines(std::string_view text) : p_(text.data()), end_(text.data() + text.size()) {}
+  explicit Lines(std::string_view text)
+      : begin_(text.data()), p_(text.data()), end_(text.data() + text.size()) {}
 
   enum class Next : uint8_t { kLine, kEnd, kBad };
   Next Take();
   // The line before any of them.
-  bool TakeFirstLine(std::string_view* line) {
-    if (!TakeText(line)) return false;
-    return !line->empty();
-  }
+  bool TakeFirstLine(std::string_view* line) { return TakeText(line) && !line->empty(); }
 
+  FieldId id() const { return id_; }
   std::string_view name() const { return name_; }
-  bool has_upper_case() const { return has_upper_case_; }
   std::string_view value() const { return value_; }
+  // How much was taken.
+  size_t size() const { return static_cast<size_t>(p_ - begin_); }
 
  private:
   // Up to the next CRLF, which goes too.
   bool TakeText(std::string_view* text);
 
+  const char* begin_;
   const char* p_;
   const char* end_;
+  FieldId id_ = FieldId::kOther;
   std::string_view name_;
   std::string_view value_;
-  bool has_upper_case_ = false;
 };
 
 bool Lines::TakeText(std::string_view* text) {
@@ -65,27 +66,25 @@ bool Lines::TakeText(std::string_view* text) {
 }
 
 Lines::Next Lines::Take() {
-  if (end_ - p_ == 2 && p_[0] == '\r' && p_[1] == '\n') return Next::kEnd;
-  const char* const begin = p_;
-  has_upper_case_ = false;
-  while (p_ != end_ && *p_ != ':') {
-    const char lower = kLowerToken[static_cast<uint8_t>(*p_)];
-    if (lower == '\0') return Next::kBad;
-    has_upper_case_ = has_upper_case_ || lower != *p_;
-    ++p_;
+  if (end_ - p_ >= 2 && p_[0] == '\r' && p_[1] == '\n') {
+    p_ += 2;
+    return Next::kEnd;
   }
-  if (p_ == end_ || p_ == begin) return Next::kBad;
-  name_ = {begin, static_cast<size_t>(p_ - begin)};
-  ++p_;
-  if (!TakeText(&value_)) return Next::kBad;
-  value_ = http::TrimOws(value_);
-  return Next::kLine;
+  std::string_view line;
+  if (!TakeText(&line)) return Next::kBad;
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return Next::kBad;
+  name_ = line.substr(0, colon);
+  value_ = http::TrimOws(line.substr(colon + 1));
+  // A name that is known is a token.
+  id_ = http::FieldIdOf(name_);
+  return id_ != FieldId::kOther || http::IsToken(name_) ? Next::kLine : Next::kBad;
 }
 
 // The name as HTTP/2 has it.
-std::string_view LowerName(const Lines& lines, FieldId id, std::string& names) {
-  if (!lines.has_upper_case()) return lines.name();
-  if (id != FieldId::kOther) return http::NameOf(id);
+std::string_view LowerName(const Lines& lines, std::string& names) {
+  if (lines.id() != FieldId::kOther) return http::NameOf(lines.id());
+  if (IsFieldName(lines.name())) return lines.name();
   const size_t begin = names.size();
   for (char c : lines.name()) names.push_back(kLowerToken[static_cast<uint8_t>(c)]);
   return std::string_view(names).substr(begin);
@@ -123,7 +122,7 @@ void Clear(std::string_view lines, std::vector<OutgoingField>& fields, std::stri
 }  // namespace
 
 bool ReadHeadSection(std::string_view text, std::vector<OutgoingField>& fields, std::string& names,
-                     OutgoingSection* section) {
+                     OutgoingSection* section, size_t* size) {
   Clear(text, fields, names);
   fields.resize(kPseudoMax);
   Lines lines(text);
@@ -134,31 +133,33 @@ bool ReadHeadSection(std::string_view text, std::vector<OutgoingField>& fields, 
     const Lines::Next next = lines.Take();
     if (next == Lines::Next::kBad) return false;
     if (next == Lines::Next::kEnd) break;
-    const FieldId id = http::FieldIdOf(lines.name());
+    const FieldId id = lines.id();
     bool keep = true;
     if (id != FieldId::kOther && !TakeListed(id, lines.value(), section, &keep)) return false;
     if (id == FieldId::kConnection) names_upgrade |= Lists(lines.value(), "upgrade");
     if (id == FieldId::kUpgrade) to_websocket |= http::EqualsIgnoreCase(lines.value(), "websocket");
     if (!keep) continue;
-    const std::string_view name = LowerName(lines, id, names);
+    const std::string_view name = LowerName(lines, names);
     if (id == FieldId::kOther && name == "sec-websocket-key")
       section->websocket_key = lines.value();
     fields.push_back({name, lines.value(), IsSensitive(id, name)});
   }
   section->upgrade = names_upgrade && to_websocket;
+  *size = lines.size();
   return !section->chunked || !section->has_content_length;
 }
 
 bool ReadTrailerSection(std::string_view text, std::vector<OutgoingField>& fields,
-                        std::string& names) {
+                        std::string& names, size_t* size) {
   Clear(text, fields, names);
   Lines lines(text);
   for (;;) {
     const Lines::Next next = lines.Take();
+    *size = lines.size();
     if (next != Lines::Next::kLine) return next == Lines::Next::kEnd;
-    const FieldId id = http::FieldIdOf(lines.name());
+    const FieldId id = lines.id();
     if (!http::MayBeTrailer(id)) continue;
-    const std::string_view name = LowerName(lines, id, names);
+    const std::string_view name = LowerName(lines, names);
     fields.push_back({name, lines.value(), IsSensitive(id, name)});
   }
 }

@@ -26,12 +26,13 @@ struct OutgoingSection {
   bool upgrade = false;  // to WebSocket, and Connection names it
 };
 
-// Reads `lines`, up to and with their blank line. Of heads, the fields go behind kPseudoMax empty
-// ones; of trailers, they begin at once. `names` is for those that have to be put into lower case.
-// False: they are none of ours.
-bool ReadHeadSection(std::string_view lines, std::vector<OutgoingField>& fields, std::string& names,
-                     OutgoingSection* section);
-bool ReadTrailerSection(std::string_view lines, std::vector<OutgoingField>& fields,
-                        std::string& names);
+// Reads the lines at the beginning of `text`, up to and with their blank line, and says how many
+// bytes they are. Of heads, the fields go behind kPseudoMax empty ones; of trailers, they begin at
+// once. `names` is for those that have to be put into lower case. False: they are none of ours, or
+// not whole.
+bool ReadHeadSection(std::string_view text, std::vector<OutgoingField>& fields, std::string& names,
+                     OutgoingSection* section, size_t* size);
+bool ReadTrailerSection(std::string_view text, std::vector<OutgoingField>& fields,
+                        std::string& names, size_t* size);
 
 }  // namespace rondo::http2

@@ -124,7 +124,10 @@ class MessageReader {
   // before. Then it is `section`, and `consumed` says how many of `bytes` it took.
   bool FindSection(std::string_view bytes, std::string_view* section, size_t* consumed);
   void DropCollected();
-  bool ParseHead(std::string_view text);
+  using Parse = bool (MessageReader::*)(std::string_view text, size_t* size);
+  Step ReadSection(std::string_view bytes, Parse parse, What whole);
+  bool ParseHead(std::string_view text, size_t* size);
+  bool ParseTrailers(std::string_view text, size_t* size);
   bool TakeRequest(const OutgoingSection& section);
   bool TakeResponse(const OutgoingSection& section);
   bool TakeSwitch(const OutgoingSection& section);
