@@ -21,8 +21,8 @@ class FloodBudget {
     kInterim = 5,       // a 1xx answer
     kDribble = 2,       // DATA that a tiny window cut into tiny pieces
     kReset = 10,        // a stream that was begun for nothing
-    kMalformed = 10,
-    kSettings = 20,  // all streams may have to be gone over
+    kMalformed = 30,    // its answer earns some of it back
+    kSettings = 20,     // all streams may have to be gone over
   };
   enum class Gain : int32_t {
     kDataReceived = 1,

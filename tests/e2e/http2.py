@@ -113,9 +113,9 @@ class Peer:
         self.encoder.header_table_size = 4096
         self.streams = collections.defaultdict(Answer)
         self.next_stream = 1
-        self.settings, self.settings_acks = {}, 0
+        self.settings, self.settings_acks, self.acknowledge = {}, 0, True
         self.window, self.windows = WINDOW, {}
-        self.pongs, self.goaways = [], []
+        self.pongs, self.goaways = set(), []
         self.updates = collections.Counter()  # what WINDOW_UPDATE gave, by stream
         self.first = None  # the first frame's type
         self._input, self._block = b"", b""
@@ -165,7 +165,7 @@ class Peer:
             self._take_settings(flags, payload)
         elif kind == Type.PING:
             if flags & Flag.ACK:
-                self.pongs.append(payload)
+                self.pongs.add(payload)
             else:
                 self.write(frame(Type.PING, Flag.ACK, 0, payload))
         elif kind == Type.GOAWAY:
@@ -200,7 +200,8 @@ class Peer:
             self.settings[int.from_bytes(payload[at:at + 2], "big")] = int.from_bytes(payload[at + 2:at + 6], "big")
         for stream in self.windows:
             self.windows[stream] += self.settings.get(Setting.INITIAL_WINDOW_SIZE, WINDOW) - before
-        self.write(settings((), Flag.ACK))
+        if self.acknowledge:
+            self.write(settings((), Flag.ACK))
 
     @staticmethod
     def _take_headers(answer, fields, ends):
@@ -235,7 +236,7 @@ class Client(Peer):
         self.sock = sock
         sock.settimeout(harness.DEADLINE)
         super().__init__(self.send, **options)
-        self.over = False
+        self.over, self._pings = False, 1 << 60
         if begin:
             self.begin(values)
 
@@ -300,11 +301,12 @@ class Client(Peer):
     def get(self, target="/", **options):
         return self.answer(self.request("GET", target, **options))
 
-    def ping(self, payload=b"are you?"):
-        """Waits until all that was sent before has been taken."""
-        known = len(self.pongs)
+    def ping(self):
+        """Waits until all that was sent before has been taken, or the connection has ended."""
+        self._pings += 1
+        payload = self._pings.to_bytes(8, "big")
         self.write(frame(Type.PING, 0, 0, payload))
-        return self.until(lambda: len(self.pongs) > known, "the answer to a PING")
+        return self.until(lambda: payload in self.pongs or self.over, "the answer to a PING")
 
     def end_code(self):
         """The code of GOAWAY once the connection has ended; None where it ended without one."""
