@@ -153,7 +153,7 @@ class Streams(Http2Edge):
 
     def test_a_client_that_gives_up_frees_the_backend_at_once(self):
         def serve(connection):
-            connection.head()
+            connection.request()
             self.assertTrue(connection.ended())
         backend = self.backend(serve)
         client = self.plain(self.start(backend))

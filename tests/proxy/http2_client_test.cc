@@ -47,6 +47,7 @@ TEST_F(Http2ClientTest, ThePrefaceMayComeInPiecesOfAnySize) {
   for (size_t cut = 1; cut < all.size(); ++cut) {
     SCOPED_TRACE(cut);
     Http2Peer& client = Raw();
+    client.acknowledges = false;  // not between the pieces
     client.Send(all.substr(0, cut));
     edge.world.RunFor(milliseconds(20));
     client.Send(all.substr(cut));
@@ -120,6 +121,7 @@ TEST_F(Http2ClientTest, ItIsSpokenWhereTheHandshakeSaidSo) {
   client.Begin();
   const Http2Peer::Answer& answer = Ask(client);
   EXPECT_NE(answer.body.find("X-Forwarded-Proto: https\r\n"), std::string::npos) << answer.body;
+  edge.world.RunFor(seconds(1));
   EXPECT_NE(edge.log.text.find("\"protocol\":\"HTTP/2.0\""), std::string::npos) << edge.log.text;
   EXPECT_NE(edge.log.text.find("\"alpn\":\"h2\""), std::string::npos) << edge.log.text;
 }
@@ -206,6 +208,7 @@ TEST_F(Http2ClientTest, WhoSaysNothingBehindThePrefaceIsNotWaitedForLong) {
   edge.config.timeouts.request_header = seconds(3);
   edge.Start();
   Http2Peer& client = Raw();
+  client.acknowledges = false;
   client.Send(http2::kPreface);
   EXPECT_FALSE(Ended(client, milliseconds(2900)));
   EXPECT_TRUE(Ended(client, seconds(3)));
@@ -340,6 +343,7 @@ TEST_F(Http2ClientTest, FailuresOfCallsAreToldAsGrpcTellsThem) {
   EXPECT_TRUE(answer.Field("grpc-message").starts_with("no_route: "));
   EXPECT_EQ(answer.body, "");
   EXPECT_EQ(edge.Rejected("no_route"), 1u);
+  edge.world.RunFor(seconds(1));
   EXPECT_NE(edge.log.text.find("\"status\":404"), std::string::npos) << edge.log.text;
 }
 
