@@ -1,0 +1,242 @@
+// Backends that are spoken to over HTTP/2, as the clients of the real worker see it: what is asked
+// again, what is refused, and what a connection's end leaves behind.
+#include "proxy/edge_world.h"
+#include "proxy/retry.h"
+#include "sim/h2_backend.h"
+
+namespace rondo::proxy::testing {
+namespace {
+
+using sim::SimH2Backend;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr const char* kH2 = "10.0.1.2:80";
+
+class Http2Backends : public ::testing::Test {
+ protected:
+  void Start(SimH2Backend::Handler handler = {}, uint32_t streams_max = 128) {
+    if (!handler) {
+      handler = [](const SimH2Backend::Request&) { return SimH2Backend::Answer{}; };
+    }
+    Speak();
+    backend = std::make_unique<SimH2Backend>(edge.world, Address(kH2), handler, streams_max);
+    edge.Start();
+  }
+  // The one backend is another than that of the world.
+  void Speak() {
+    edge.upstream().protocol = config::Protocol::kH2c;
+    edge.upstream().backends.front().address = Address(kH2);
+    edge.upstream().backends.front().id = kH2;
+  }
+  ~Http2Backends() override {
+    if (edge.worker != nullptr) {
+      edge.clients.clear();
+      if (backend != nullptr) backend->ReleaseAll();
+      edge.End();
+    }
+    if (backend == nullptr) return;
+    backend->Stop();
+    EXPECT_TRUE(edge.RunUntil([&] { return backend->stopped(); }));
+    backend.reset();
+  }
+
+  static std::string Post(const std::string& body) {
+    return "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\n\r\n" + body;
+  }
+  // Sends and waits for the answer's status.
+  std::string StatusOf(EdgePeer& client, const std::string& request) {
+    client.received.clear();
+    client.Send(request);
+    edge.RunUntil([&] { return client.received.find("\r\n\r\n") != std::string::npos; });
+    return client.received.substr(0, 12);
+  }
+
+  EdgeWorld edge;
+  std::unique_ptr<SimH2Backend> backend;
+};
+
+TEST_F(Http2Backends, AnswerOverOneConnection) {
+  Start();
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(StatusOf(edge.Connect(), EdgeWorld::Get()), "HTTP/1.1 200");
+    EXPECT_EQ(StatusOf(edge.Connect(), Post("body")), "HTTP/1.1 200");
+  }
+  EXPECT_EQ(backend->accepted(), 1u);
+  EXPECT_TRUE(backend->requests()[1].text.ends_with("\r\n\r\nbody"));
+}
+
+TEST_F(Http2Backends, WhatTheyRefuseGoesOutAgainWhateverItIs) {
+  // Only one stream at a time, which nobody knows before its settings have come.
+  Start({}, 1);
+  std::vector<EdgePeer*> clients;
+  for (int i = 0; i < 20; ++i) clients.push_back(&edge.Connect());
+  for (EdgePeer* client : clients) client->Send(Post("once"));
+  for (EdgePeer* client : clients) {
+    ASSERT_TRUE(edge.RunUntil([&] { return client->received.ends_with("ok"); }))
+        << client->received;
+  }
+  size_t whole = 0;
+  for (const SimH2Backend::Request& request : backend->requests()) whole += request.whole ? 1 : 0;
+  EXPECT_EQ(whole, 20u);
+}
+
+TEST_F(Http2Backends, AGoawayLosesNoRequest) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    EdgeWorld own(seed);
+    own.upstream() = edge.upstream();
+    own.upstream().protocol = config::Protocol::kH2c;
+    own.upstream().backends.front().address = Address(kH2);
+    SimH2Backend leaving(own.world, Address(kH2), [](const SimH2Backend::Request&) {
+      return SimH2Backend::Answer{.delay = milliseconds(3)};
+    });
+    own.Start();
+    std::vector<EdgePeer*> clients;
+    for (int i = 0; i < 8; ++i) clients.push_back(&own.Connect());
+    size_t answered = 0;
+    for (int round = 0; round < 30; ++round) {
+      for (EdgePeer* client : clients) {
+        client->received.clear();
+        client->Send(Post("once"));
+      }
+      own.world.RunFor(milliseconds(round % 5));
+      if (round % 3 == 0) leaving.DrainAll();
+      for (EdgePeer* client : clients) {
+        own.RunUntil([&] { return client->received.ends_with("ok"); }, seconds(10));
+        answered += client->received.starts_with("HTTP/1.1 200") ? 1 : 0;
+      }
+    }
+    EXPECT_EQ(answered, 240u);
+    EXPECT_GT(leaving.accepted(), 5u);
+    own.clients.clear();
+    own.End();
+    leaving.Stop();
+    EXPECT_TRUE(own.RunUntil([&] { return leaving.stopped(); }));
+  }
+}
+
+TEST_F(Http2Backends, OneThatRefusesForEverIsGivenUp) {
+  // A connection that ends before anything of it was looked at.
+  Speak();
+  edge.upstream().backends.front().address = Address(EdgeWorld::kBackend);
+  edge.on_backend = [](EdgePeer& peer) {
+    peer.on_bytes = [](EdgePeer& of) {
+      if (of.received.size() < 60) return;
+      // SETTINGS, and GOAWAY with no stream.
+      of.Send(std::string("\0\0\0\4\0\0\0\0\0", 9));
+      of.Send(std::string("\0\0\10\7\0\0\0\0\0\0\0\0\0\0\0\0\0", 17));
+    };
+  };
+  edge.Start();
+  EXPECT_EQ(StatusOf(edge.Connect(), Post("once")), "HTTP/1.1 503");
+  EXPECT_NE(edge.clients.front()->received.find("stream_refused"), std::string::npos);
+  EXPECT_EQ(edge.backends.size(), kUnprocessedMax + 1);
+}
+
+TEST_F(Http2Backends, AClientThatLeavesTakesItsStreamAlong) {
+  Start([](const SimH2Backend::Request&) { return SimH2Backend::Answer{.hold = true}; });
+  EdgePeer& gone = edge.Connect();
+  EdgePeer& stays = edge.Connect();
+  gone.Send(EdgeWorld::Get("/gone"));
+  ASSERT_TRUE(edge.RunUntil([&] { return backend->serving() == 1; }));
+  stays.Send(EdgeWorld::Get("/stays"));
+  ASSERT_TRUE(edge.RunUntil([&] { return backend->serving() == 2; }));
+  gone.peer.Reset();
+  ASSERT_TRUE(edge.RunUntil([&] { return backend->serving() == 1; }));
+  EXPECT_TRUE(backend->requests()[0].gave_up);
+  backend->ReleaseAll();
+  ASSERT_TRUE(edge.RunUntil([&] { return stays.received.ends_with("ok"); }));
+  EXPECT_EQ(backend->accepted(), 1u);
+}
+
+TEST_F(Http2Backends, TakeWebSockets) {
+  Start([](const SimH2Backend::Request&) {
+    return SimH2Backend::Answer{
+        .text =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+            "Upgrade\r\n\r\n\x81\x02hi"};
+  });
+  EdgePeer& client = edge.Connect();
+  client.Send(
+      "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  ASSERT_TRUE(edge.RunUntil([&] { return client.received.ends_with("\x81\x02hi"); }))
+      << client.received;
+  EXPECT_TRUE(client.received.starts_with("HTTP/1.1 101"));
+  EXPECT_NE(client.received.find("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), std::string::npos);
+  // Its end is the client's.
+  EXPECT_TRUE(edge.RunUntil([&] { return client.ended(); }));
+}
+
+TEST_F(Http2Backends, TakeNoOtherUpgrade) {
+  edge.listener().routes.front().upgrades = {"websocket", "chat"};
+  Start();
+  EdgePeer& client = edge.Connect();
+  EXPECT_EQ(
+      StatusOf(client, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n"),
+      "HTTP/1.1 502");
+  EXPECT_NE(client.received.find("upgrade_not_supported"), std::string::npos);
+}
+
+TEST_F(Http2Backends, OneThatSpeaksHttp1IsFoundOut) {
+  Speak();
+  edge.upstream().backends.front().address = Address(EdgeWorld::kBackend);
+  edge.on_backend = [](EdgePeer& peer) {
+    peer.on_bytes = [](EdgePeer& of) {
+      of.Send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+      of.on_bytes = {};
+    };
+  };
+  edge.Start();
+  EdgePeer& client = edge.Connect();
+  EXPECT_EQ(StatusOf(client, EdgeWorld::Get()), "HTTP/1.1 502");
+  EXPECT_NE(client.received.find("bad_response"), std::string::npos);
+  edge.RunUntil([&] { return edge.log.text.find("h2_not_http2") != std::string::npos; },
+                seconds(5));
+  EXPECT_NE(edge.log.text.find("h2_not_http2"), std::string::npos) << edge.log.text;
+}
+
+TEST_F(Http2Backends, ThatDoNotAgreeOnItOverTlsFailTheHandshake) {
+  const EdgeCertificates& certificates = EdgeCertificates::Get();
+  edge.upstream().protocol = config::Protocol::kH2;
+  edge.backend_tls = ServerWith(certificates.backend);
+  tls::ClientSettings settings;
+  settings.ca = certificates.authority.pem();
+  settings.alpn = {"h2"};
+  edge.upstream_tls = *tls::ClientSetup::Make(settings, 1);
+  edge.upstream().tls = config::UpstreamTls{};
+  edge.upstream().tls->sni = "backend.test";
+  edge.Start();
+  EdgePeer& client = edge.Connect();
+  EXPECT_EQ(StatusOf(client, EdgeWorld::Get()), "HTTP/1.1 502");
+  EXPECT_NE(client.received.find("tls_failed"), std::string::npos);
+  edge.RunUntil([&] { return edge.log.text.find("tls_failed") != std::string::npos; }, seconds(5));
+  EXPECT_TRUE(edge.log.text.find("no_h2") != std::string::npos ||
+              edge.log.text.find("peer_alert") != std::string::npos)
+      << edge.log.text;
+}
+
+TEST_F(Http2Backends, OneThatHasFallenSilentIsConnectedToAnew) {
+  edge.upstream().timeouts.response = seconds(2);
+  Start();
+  EXPECT_EQ(StatusOf(edge.Connect(), EdgeWorld::Get()), "HTTP/1.1 200");
+  backend->Pause();
+  EXPECT_EQ(StatusOf(edge.Connect(), EdgeWorld::Get()), "HTTP/1.1 504");
+  backend->Resume();
+  EXPECT_EQ(StatusOf(edge.Connect(), EdgeWorld::Get()), "HTTP/1.1 200");
+  EXPECT_EQ(backend->accepted(), 2u);
+}
+
+TEST_F(Http2Backends, AreLeftInPeaceByAProcessThatEnds) {
+  Start();
+  EXPECT_EQ(StatusOf(edge.Connect(), EdgeWorld::Get()), "HTTP/1.1 200");
+  edge.clients.clear();
+  edge.End();
+  EXPECT_TRUE(edge.RunUntil([&] { return backend->open_connections() == 0; }, seconds(2)));
+  EXPECT_EQ(backend->endings(), std::vector<std::string>{""});
+}
+
+}  // namespace
+}  // namespace rondo::proxy::testing
