@@ -280,6 +280,8 @@ int SessionImpl::OnInvalidFrame(nghttp2_session*, const nghttp2_frame* frame, in
   // HEADERS beyond the streams that may be open, while our settings are not acknowledged.
   if (frame->hd.type == NGHTTP2_HEADERS && error == NGHTTP2_ERR_REFUSED_STREAM) {
     Of(user_data).budget_.Spend(FloodBudget::Cost::kReset);
+    // Its trailers may be here before our reset has been sent.
+    Of(user_data).RememberReset(frame->hd.stream_id);
   }
   return 0;
 }

@@ -1,6 +1,6 @@
 #include "io/real_world.h"
 #include "io/secure_world.h"
-#include "io/stream_suite.h"
+#include "io/stream_drawn.h"
 
 namespace rondo::io::testing {
 namespace {
@@ -10,6 +10,7 @@ const WorldMaker kWorlds[] = {
     {"epoll", &MakeStreams<&RealWorld::MakeOf<EngineKind::kEpoll>, false>},
 };
 INSTANTIATE_TEST_SUITE_P(Real, StreamSuite, ::testing::ValuesIn(kWorlds), NameOf);
+INSTANTIATE_TEST_SUITE_P(Real, DrawnStreams, ::testing::ValuesIn(kWorlds), NameOf);
 
 }  // namespace
 }  // namespace rondo::io::testing

@@ -2,7 +2,7 @@
 #include "io/engine_suite.h"
 
 #include "io/secure_suite.h"
-#include "io/stream_suite.h"
+#include "io/stream_drawn.h"
 #include "sim/sim_world.h"
 
 namespace rondo::io::testing {
@@ -74,6 +74,7 @@ const WorldMaker kStreams[] = {{"seed1", &MakeStreams<&Make<1>, false>},
                                {"seed3", &MakeStreams<&Make<3>, false>},
                                {"secured", &MakeStreams<&MakeSecured<&Make<4>, true>, false>}};
 INSTANTIATE_TEST_SUITE_P(Simulated, StreamSuite, ::testing::ValuesIn(kStreams), NameOf);
+INSTANTIATE_TEST_SUITE_P(Simulated, DrawnStreams, ::testing::ValuesIn(kStreams), NameOf);
 const WorldMaker kHalfSecured[] = {{"seed1", &MakeSecured<&Make<1>, false>},
                                    {"seed2", &MakeSecured<&Make<2>, false>},
                                    {"seed3", &MakeSecured<&Make<3>, false>}};
