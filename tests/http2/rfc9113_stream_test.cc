@@ -102,6 +102,16 @@ TEST_F(ServerStreams, S5_1_2_StreamsBeyondTheLimitAreRefusedUntilItIsKnown) {
   EXPECT_TRUE(SaidGoaway(ErrorCode::kProtocolError)) << Summary();
 }
 
+TEST_F(ServerStreams, S5_1_2_ARefusedStreamMayComeWhole) {
+  Say(kHello + Settings());
+  for (uint32_t stream = 1; stream < 2 * 128; stream += 2) Ask(stream);
+  EXPECT_EQ(Say(Headers(257, Block(Post()), kEndHeaders) + Data(257, "body") +
+                Headers(257, Block({{"x", "y"}}))),
+            Session::State::kOpen);
+  EXPECT_TRUE(SaidReset(257, ErrorCode::kRefusedStream)) << Summary();
+  EXPECT_EQ(end.session->streams(), 128u);
+}
+
 TEST_F(ServerStreams, S5_1_2_StreamsThatAreOverMakeRoom) {
   Meet();
   for (uint32_t stream = 1; stream < 2 * 1000; stream += 2) {
