@@ -369,7 +369,9 @@ rt::Task<> Exchange::ReturnLargeBuffer() {
 
 // Asks for more while this piece is being sent, where there is a second buffer to receive it into.
 void Exchange::PrepareNextPiece(const char* current) {
-  if (large_ == nullptr && (response_body_.remaining() >= kLongBodyBytes || relayed_bytes_ >= kLongBodyBytes)) {
+  const bool long_body =
+      response_body_.remaining() >= kLongBodyBytes || relayed_bytes_ >= kLongBodyBytes;
+  if (large_ == nullptr && long_body && (!client_.on_stream() || worker_.spares_large())) {
     large_ = worker_.TakeLarge();
   }
   if (large_ == nullptr) {

@@ -268,6 +268,7 @@ void Worker::Removed(Tunnel& tunnel) {
 }
 
 char* Worker::TakeLarge() {
+  ++large_out_;
   if (large_free_.empty()) return new char[kLargeBytes];
   char* buffer = large_free_.back();
   large_free_.pop_back();
@@ -277,6 +278,7 @@ char* Worker::TakeLarge() {
 
 void Worker::ReturnLarge(char* buffer) {
   constexpr size_t kKept = 8;
+  --large_out_;
   if (large_free_.size() < kKept) {
     PoisonMemory(buffer, kLargeBytes);
     large_free_.push_back(buffer);

@@ -155,6 +155,10 @@ class Worker {
   static constexpr Duration kTrimAfter = std::chrono::seconds(10);
   // Large buffers for long bodies.
   static constexpr size_t kLargeBytes = 256 * 1024;
+  // So many connections of HTTP/2 may use in all their streams: one could have hundreds that wait for
+  // windows, each with an answer on its way.
+  static constexpr size_t kLargeForStreams = 64;
+  bool spares_large() const { return large_out_ < kLargeForStreams; }
   char* TakeLarge();
   void ReturnLarge(char* buffer);
 
@@ -204,6 +208,7 @@ class Worker {
   size_t client_count_ = 0;
   size_t tunnel_count_ = 0;
   std::vector<char*> large_free_;
+  size_t large_out_ = 0;
   struct MemoryTimer : io::Timer {
     MemoryTimer(Fire fire, Worker& of) : io::Timer(fire), worker(of) {}
     Worker& worker;
