@@ -161,7 +161,7 @@ bool SessionImpl::OpenStream(SessionStream& stream, const OutgoingHead& head) {
   stream.tunnel_ = head.tunnel;
   stream.head_method_ = head.head_method;
   stream.key_size_ = static_cast<uint8_t>(std::min(head.websocket_key.size(), sizeof(stream.key_)));
-  std::memcpy(stream.key_, head.websocket_key.data(), stream.key_size_);
+  std::copy_n(head.websocket_key.data(), stream.key_size_, stream.key_);
   ++streams_;
   return true;
 }
