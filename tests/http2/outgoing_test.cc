@@ -265,6 +265,7 @@ TEST(MessageReader, SaysWhatIsNoMessageOfOurs) {
                                   std::string("GET * HTTP/1.1\r\nHost: h\r\n\r\n"),
                                   std::string("GET / / HTTP/1.1\r\nHost: h\r\n\r\n"),
                                   std::string("CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n"),
+                                  std::string("CONNECT / HTTP/1.1\r\nHost: h\r\n\r\n"),
                                   std::string("GET / HTTP/1.1\r\nHost:\r\n\r\n"),
                                   get + "Host: h\r\n\r\n",
                                   get + "a\r\n\r\n",

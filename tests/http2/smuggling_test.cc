@@ -133,6 +133,13 @@ TEST(Smuggling, ThroughPseudoHeadersThatAreNotWhereTheyBelong) {
   const char* reason = "400 pseudo_header";
   CheckRequests({
       {"one behind a field", With({{"a", "b"}, {":path", "/admin"}}), reason},
+      {"the authority behind the host",
+       {{":method", "GET"},
+        {":scheme", "http"},
+        {":path", "/"},
+        {"host", "a"},
+        {":authority", "a"}},
+       reason},
       {"a second method", With({{":method", "POST"}}), reason},
       {"a second path", With({{":path", "/admin"}}), reason},
       {"a second path, the same", With({{":path", "/"}}), reason},
