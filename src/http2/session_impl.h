@@ -89,6 +89,8 @@ class SessionImpl final : public Session {
   void TakeData(SessionStream& stream, std::string_view bytes);
   void TakeEnd(SessionStream& stream, std::string_view trailers);
   void BeginBody(SessionStream& stream, const IncomingHead& head, bool ends);
+  // What large heads took, once no stream is there.
+  void GiveBack();
   // The peer's message is malformed: its stream is reset (RFC 9113 §8.1.1).
   void Break(SessionStream& stream);
 
@@ -119,6 +121,7 @@ class SessionImpl final : public Session {
   Block block_ = Block::kNone;
   size_t preface_left_;
   size_t block_bytes_ = 0;      // of the head that comes, as RFC 9113 §10.5.1 counts them
+  bool large_head_ = false;     // one came since streams_ was 0
   uint32_t continuations_ = 0;  // of the head that comes
   int32_t last_stream_ = 0;     // server: the largest number that HEADERS came for
   bool settings_received_ = false;

@@ -12,6 +12,9 @@ namespace {
 constexpr size_t kHeadsTooLarge = 8;
 constexpr size_t kListedOverhead = 32;  // RFC 9113 §10.5.1
 
+// An idle connection does not keep the memory that a head beyond this took.
+constexpr size_t kLargeHead = 4096;
+
 std::string_view View(const uint8_t* bytes, size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
@@ -111,6 +114,7 @@ int SessionImpl::OnHeader(nghttp2_session*, const nghttp2_frame*, const uint8_t*
 void SessionImpl::EndBlock(const nghttp2_frame& frame) {
   const Block block = block_;
   block_ = Block::kNone;
+  large_head_ |= block_bytes_ > kLargeHead;
   if (block == Block::kNone) return;
   const bool ends = Ends(frame.hd);
   if (block == Block::kRequest) {
@@ -304,8 +308,18 @@ int SessionImpl::OnClose(nghttp2_session*, int32_t stream_id, uint32_t code, voi
   closing.by_peer = stream->reset_there_ || closing.unprocessed;
   stream->open_ = false;
   --self.streams_;
+  self.GiveBack();
   self.owner_.OnClosed(*stream, closing);
   return 0;
+}
+
+void SessionImpl::GiveBack() {
+  if (!large_head_ || streams_ > 0 || block_ != Block::kNone) return;
+  large_head_ = false;
+  request_ = RequestBuilder();
+  response_ = ResponseBuilder();
+  trailers_ = TrailerBuilder();
+  fields_ = {};
 }
 
 }  // namespace rondo::http2

@@ -232,6 +232,25 @@ TEST_F(ServerMessages, S10_5_1_AHeadThatIsTooLargeIsRefusedAndTheConnectionGoesO
   EXPECT_EQ(end.all.back().refusal, "");
 }
 
+TEST_F(ServerMessages, AHeadMayBeOnItsWayWhenTheLastStreamWithALargeOneEnds) {
+  Meet();
+  TestStream& large = Upload(1, {{"x", std::string(16'000, 'x')}});
+  const std::string block = Block(Get("/next"));
+  Say(Headers(3, block.substr(0, 20), kEndStream));
+  EXPECT_TRUE(end.session->in_head());
+  end.session->Reset(large, ErrorCode::kCancel);
+  Listen();
+  EXPECT_TRUE(large.closed);
+  Say(Frame(kContinuation, kEndHeaders, 3, block.substr(20)));
+  EXPECT_FALSE(end.session->in_head());
+  EXPECT_EQ(end.all.back().text, "GET /next HTTP/1.1\r\nHost: example.com\r\n\r\n");
+  end.Answer(end.all.back());
+  Listen();
+  EXPECT_EQ(end.session->streams(), 0u);
+  Ask(5);
+  EXPECT_EQ(end.all.back().text, "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+}
+
 // -- §8.5, RFC 8441 --
 
 TEST_F(ServerMessages, S8_5_WhatFollowsAPlainConnectIsForNobody) {
