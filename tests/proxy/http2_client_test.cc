@@ -175,6 +175,90 @@ TEST_F(Http2ClientTest, ARefusedHeadIsAnsweredWithItsReason) {
   EXPECT_EQ(Ask(client).Field(":status"), "200");
 }
 
+TEST_F(Http2ClientTest, AResetLeavesTheQueueAtOnce) {
+  HoldBackends();
+  edge.upstream().backends[0].max_connections = 1;
+  edge.Start();
+  Http2Peer& client = Connect();
+  const uint32_t first = client.Open(Http2Peer::Get("/first"));
+  ASSERT_TRUE(edge.RunUntil([&] { return edge.backends.size() == 1; }));
+  const uint32_t second = client.Open(Http2Peer::Get("/second"));
+  edge.world.RunFor(seconds(1));
+  client.Reset(second);
+  EXPECT_TRUE(edge.RunUntil([&] { return edge.Rejected("client_gone") == 1; }, seconds(1)));
+  EXPECT_EQ(edge.backends.size(), 1u);
+  EXPECT_FALSE(client.answers[first].ended);
+}
+
+// A backend with an answer of `size` bytes.
+std::function<void(EdgePeer&)> Answering(size_t size) {
+  return [size](EdgePeer& peer) {
+    peer.on_bytes = [size](EdgePeer& of) {
+      of.Send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n" +
+              std::string(size, 'x'));
+    };
+  };
+}
+
+TEST_F(Http2ClientTest, WhoTakesItsAnswerTooSlowlyIsCutAndOthersAreNot) {
+  edge.listener().min_rate_response = 1000;
+  edge.on_backend = Answering(200'000);
+  edge.Start();
+  Http2Peer& client = Connect();
+  client.acknowledges = false;
+  const uint32_t slow = client.Open(Http2Peer::Get());
+  const uint32_t even = client.Open(Http2Peer::Get());
+  // All of the connection's window is not to be used up by who does not read.
+  client.Send(Http2Peer::Frame(Http2Peer::kWindow, 0, 0, Http2Peer::Number(1 << 20)));
+  for (int i = 0; i < 60; ++i) {
+    client.Send(Http2Peer::Frame(Http2Peer::kWindow, 0, even, Http2Peer::Number(2000)));
+    edge.world.RunFor(seconds(1));
+  }
+  EXPECT_EQ(client.answers[slow].reset, static_cast<int>(http2::ErrorCode::kInternalError));
+  EXPECT_EQ(edge.Rejected("client_too_slow"), 1u);
+  EXPECT_EQ(client.answers[even].reset, -1);
+  EXPECT_GT(client.answers[even].body.size(), 150'000u);
+}
+
+TEST_F(Http2ClientTest, WhoSendsItsRequestTooSlowlyIsTold) {
+  edge.listener().min_rate_request = 1000;
+  edge.Start();
+  Http2Peer& client = Connect();
+  const uint32_t stream = client.Open(Http2Peer::Post(), false);
+  for (int i = 0; i < 15; ++i) {
+    client.Data(stream, "too little", false);
+    edge.world.RunFor(seconds(1));
+  }
+  EXPECT_TRUE(client.answers[stream].ended);
+  EXPECT_EQ(client.answers[stream].Field(":status"), "408");
+  EXPECT_NE(client.answers[stream].body.find("request_too_slow"), std::string::npos);
+}
+
+// What both have to say may come at any time, as long as somebody says something.
+TEST_F(Http2ClientTest, ACallThatStreamsBothWaysMayBeSilentOnOneSide) {
+  EdgePeer* backend = nullptr;
+  edge.on_backend = [&backend](EdgePeer& peer) {
+    peer.on_bytes = [&backend](EdgePeer& of) { backend = &of; };
+  };
+  edge.config.timeouts.request_body = seconds(5);
+  edge.Start();
+  Http2Peer& client = Connect();
+  const uint32_t stream = client.Open(Http2Peer::Post(), false);
+  client.Data(stream, "first", false);
+  ASSERT_TRUE(edge.RunUntil([&] { return backend != nullptr; }));
+  backend->Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (int i = 0; i < 20; ++i) {
+    edge.world.RunFor(seconds(2));
+    backend->Send("1\r\n.\r\n");
+  }
+  client.Data(stream, "last", true);
+  ASSERT_TRUE(edge.RunUntil([&] { return backend->received.ends_with("4\r\nlast\r\n0\r\n\r\n"); }))
+      << backend->received;
+  backend->Send("0\r\n\r\n");
+  ASSERT_TRUE(edge.RunUntil([&] { return client.answers[stream].ended; }));
+  EXPECT_EQ(client.answers[stream].body, std::string(20, '.'));
+}
+
 // -- its time --
 
 TEST_F(Http2ClientTest, WithoutStreamsItIsClosedAfterKeepalive) {
