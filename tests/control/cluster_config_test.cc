@@ -13,6 +13,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 TEST_F(ClusterConfigTest, AReloadTakesOverWhatChangedAndKeepsWhatIsKept) {
   Begin(File("{backends: [10.0.0.1:80, 10.0.0.2:80]}", "  two: {backends: [10.1.0.1:80]}"));
@@ -307,6 +308,46 @@ TEST_F(ClusterConfigTest, APutConfigurationThatCannotBeReadIsKeptBesideTheStateF
   const absl::StatusOr<std::string> kept = machine_.disk.Read("/state.json.bad-1");
   ASSERT_TRUE(kept.ok());
   EXPECT_EQ(*kept, "listeners: [of, another, version]");
+}
+
+TEST_F(ClusterConfigTest, APutConfigurationSeesOnlyTheVariablesThatTheFileNames) {
+  const auto with_cookie = [](const std::string& name) {
+    return File("{backends: [10.0.0.1:80], sticky: {cookie: \"" + name + "\"}}");
+  };
+  Begin("# ${RONDO_SET_COMMENT}\n" + with_cookie("${RONDO_SET_ONE:-one}"));
+  Expect(cluster().PutConfig(with_cookie("my_${RONDO_SET_ONE}")), 200, "ok");
+  EXPECT_EQ(cluster().base().upstreams[0].sticky->cookie, "my_value_of_RONDO_SET_ONE");
+  for (const std::string name : {"RONDO_SET_TWO", "RONDO_SET_COMMENT", "RONDO_UNSET"}) {
+    for (const std::string& text : {"${" + name + "}", "${" + name + ":-two}"}) {
+      const Result put = cluster().PutConfig(with_cookie(text));
+      Expect(put, 400, "invalid");
+      EXPECT_THAT(put.message, HasSubstr("environment variable `" + name + "` can be used here"));
+      EXPECT_THAT(put.message, Not(HasSubstr("value_of")));
+      Expect(cluster().CheckConfig(with_cookie(text)), 400, "invalid");
+    }
+  }
+  // Nor is the value of one that it may use told by what is wrong with it.
+  const Result wrong = cluster().PutConfig(with_cookie("${RONDO_SET_ONE}; x"));
+  Expect(wrong, 400, "invalid");
+  EXPECT_THAT(wrong.message, HasSubstr("`cookie`: `${RONDO_SET_ONE}; x` is not right once"));
+  EXPECT_THAT(wrong.message, Not(HasSubstr("value_of")));
+  EXPECT_EQ(cluster().base().upstreams[0].sticky->cookie, "my_value_of_RONDO_SET_ONE");
+}
+
+TEST_F(ClusterConfigTest, CredentialsOfThePutConfigurationOutliveARestart) {
+  const std::string upstream =
+      "{backends: [10.0.0.1:80], health_check: {headers: {Authorization: Basic-c2VjcmV0}}}";
+  Begin(File("{backends: [10.0.0.1:80]}"));
+  Expect(cluster().PutConfig(File(upstream)), 200, "ok");
+  auto api = config::ParseUpstreamJson(
+      "other", R"({"backends": [], "health_check": {"headers": {"X-Token": "t0ken"}}})", "");
+  ASSERT_TRUE(api.value.has_value());
+  Expect(cluster().PutUpstream(*std::move(api.value)), 201, "ok");
+  Restart();
+  const config::Config exported = cluster().Exported();
+  ASSERT_EQ(exported.upstreams.size(), 2u);
+  EXPECT_EQ(exported.upstreams[0].health_check->headers[0].second, "Basic-c2VjcmV0");
+  EXPECT_EQ(exported.upstreams[1].health_check->headers[0].second, "t0ken");
 }
 
 TEST_F(ClusterConfigTest, APutConfigurationDoesNotOutliveATokenFromTheEnvironment) {

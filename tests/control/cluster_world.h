@@ -198,7 +198,10 @@ class ClusterProcess {
   static ClusterOptions Options(const Machine& machine) {
     ClusterOptions options;
     options.config_path = machine.path;
-    options.environment = [](std::string_view) { return std::optional<std::string>(); };
+    options.environment = [](std::string_view name) -> std::optional<std::string> {
+      if (!name.starts_with("RONDO_SET_")) return std::nullopt;
+      return "value_of_" + std::string(name);
+    };
     return options;
   }
 
