@@ -346,14 +346,15 @@ class BackendConnection:
         self.wire, self.backend = wire, backend
         self.h2 = h2.connection.H2Connection(
             h2.config.H2Configuration(client_side=False, header_encoding="latin-1"))
-        self.h2.local_settings = h2.settings.Settings(client=False, initial_values={
-            h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 100, **{h2.settings.SettingCodes(k): v for k, v in values.items()}})
         self.open_windows = True
+        self.settings_acks = 0
         self.requests = {}
         self.goaway = None
         self._heads, self._whole = collections.deque(), collections.deque()
         self._input = b""
         self.h2.initiate_connection()
+        # In force, and looked after, once they were acknowledged.
+        self.h2.update_settings({h2.settings.SettingCodes(k): v for k, v in values.items()})
         self.flush()
 
     def flush(self):
@@ -398,6 +399,8 @@ class BackendConnection:
             request = self.requests[event.stream_id]
             request.whole = True
             self._whole.append(request)
+        elif isinstance(event, h2.events.SettingsAcknowledged):
+            self.settings_acks += 1
         elif isinstance(event, h2.events.StreamReset):
             self.requests[event.stream_id].reset = Error(event.error_code)
 

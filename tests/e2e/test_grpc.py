@@ -252,7 +252,7 @@ class Failures(Grpc):
         channel = self.channel(self.rondo(one_route(harness.refused_address(), upstream="protocol: h2c"), access=log))
         self.error(channel, "Echo", b"x")
         record = self.access_lines(log, 1)[0]
-        self.assertEqual((record["status"], record["reason"]), (502, "connect_refused"))
+        self.assertEqual((record["status"], record["reason"]), (503, "connect_refused"))
 
 
 class Deadlines(Grpc):
@@ -353,11 +353,14 @@ class Health(Grpc):
             service.health = SERVING
             eventually(lambda: self.states(rondo)[service.address] == "up", "up again")
 
-    def test_a_backend_without_the_health_service_is_down(self):
+    def test_a_backend_without_the_health_service_gets_no_calls(self):
         backend = self.http2_backend(answer=lambda r: {"headers": [("content-type", "application/grpc"), ("grpc-status", "12")]})
         service = self.service("one")
         rondo = self.start(backend, service, upstream=self.CHECK.format(""))
-        eventually(lambda: self.states(rondo) == {backend.address: "down", service.address: "up"}, "one of them is up")
+        eventually(lambda: len(backend.requests) > 1 and self.states(rondo)[service.address] == "up", "both were checked")
+        self.assertEqual(self.states(rondo)[backend.address], "checking")
+        channel = self.channel(rondo)
+        self.assertEqual([self.call(channel, "Name") for _ in range(4)], [b"one"] * 4)
 
     def test_a_server_that_is_gone_is_down_and_comes_back(self):
         service, other = self.service("one"), self.service("other")

@@ -9,12 +9,10 @@ import subprocess
 import threading
 from pathlib import Path
 
-import h2.settings
-
 import harness
 from certificates import Authority, certificates
 from harness import eventually, one_route
-from http2 import Error, Http2Test
+from http2 import Error, Http2Test, Setting
 
 NGHTTPD = shutil.which("nghttpd", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
@@ -323,21 +321,48 @@ class Leaving(BackendTest):
 
 
 class Limits(BackendTest):
+    LIMITED = {Setting.MAX_CONCURRENT_STREAMS: 3}
+
     def test_more_requests_than_a_connection_has_streams_open_another(self):
         def serve(connection):
-            together = [connection.head() for _ in range(3)]
-            barrier.wait(harness.DEADLINE)
-            for request in together:
-                connection.answer(request, body=request.target)
-            connection.wait_end()
-        barrier = threading.Barrier(3)
-        backend = self.http2_backend(serve, values={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 3})
-        rondo = self.start(backend)
+            connection.until(lambda: connection.settings_acks == 2)
+            numbers.append(len(numbers))
+            if numbers[-1] == 0:
+                together = [connection.head() for _ in range(3)]
+                full.set()
+                release.wait(harness.DEADLINE)
+                for request in together:
+                    connection.answer(request, body=request.target)
+            while True:
+                request = connection.head()
+                connection.answer(request, body=f"{request.target} elsewhere")
+        numbers, full, release = [], threading.Event(), threading.Event()
+        self.addCleanup(release.set)
+        rondo = self.start(self.http2_backend(serve, values=self.LIMITED))
         first = [self.client(rondo).request(target=f"/{n}") for n in range(3)]
-        backend.wait_requests(3)  # now Rondo has seen the settings
-        rest = [self.client(rondo).request(target=f"/{n}") for n in range(3, 9)]
-        self.assertEqual([c.response().text() for c in first + rest], [f"/{n}" for n in range(9)])
-        self.assertEqual(backend.connections, 3)
+        self.assertTrue(full.wait(harness.DEADLINE))
+        self.assertEqual([self.get(rondo, f"/{n}").text() for n in (3, 4)], ["/3 elsewhere", "/4 elsewhere"])
+        release.set()
+        self.assertEqual([c.response().text() for c in first], ["/0", "/1", "/2"])
+
+    def test_requests_beyond_a_limit_that_was_not_known_yet_are_asked_again(self):
+        def serve(connection):
+            # It takes three at once and refuses the others, as a server does whose settings are on their way.
+            taken = []
+            while len(connection.backend.requests) < 9:
+                request = connection.head()
+                if len(taken) < 3:
+                    taken.append(request)
+                else:
+                    connection.reset(request, Error.REFUSED_STREAM)
+            for request in taken:
+                connection.answer(connection.until(lambda: request.whole) or request, body=request.target)  # pylint: disable=cell-var-from-loop
+            while True:
+                request = connection.request()
+                connection.answer(request, body=request.target)
+        rondo = self.start(self.http2_backend(serve, values=self.LIMITED))
+        clients = [self.client(rondo).request("POST", f"/{n}", body=b"once") for n in range(9)]
+        self.assertEqual([c.response().text() for c in clients], [f"/{n}" for n in range(9)])
 
     def test_the_backend_s_max_connections_counts_requests(self):
         def serve(connection):
@@ -363,7 +388,7 @@ class Limits(BackendTest):
             connection.until(lambda: stuck.whole)
             connection.answer(stuck, body=str(len(stuck.body)))
             connection.wait_end()
-        backend = self.http2_backend(serve, values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1000})
+        backend = self.http2_backend(serve, values={Setting.INITIAL_WINDOW_SIZE: 1000})
         rondo = self.start(backend)
         stuck = self.client(rondo).request("POST", "/stuck", body=bytes(200_000))
         backend.wait_requests(1)

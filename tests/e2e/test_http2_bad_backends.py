@@ -80,18 +80,21 @@ class BadAnswers(BackendTest):
         def serve(connection):
             request = connection.request()
             connection.h2.send_headers(request.stream, [(":status", "200")])
-            connection.wire.sock.settimeout(1)
-            for _ in range(300):
+            for _ in range(10_000):
                 connection.send(flood[int(request.target[1:])] * 1000)
             endless.append(request.target)
         endless = []
         rondo = self.start(self.http2_backend(serve), upstream="retries: {attempts: 0}\npassive_health: {max_fails: 0}")
+        before = rondo.rss_bytes()
         for number in range(len(flood)):
             with self.subTest(flood[number]):
                 client = self.client(rondo).request(target=f"/{number}")
-                with self.assertRaises(EOFError):
-                    client.response()
+                try:
+                    self.assertEqual(client.response().status, 502)
+                except EOFError:
+                    pass  # the head was on its way already: then the answer is cut
         self.assertEqual(endless, [])
+        self.assertLess(rondo.rss_bytes() - before, harness.MEMORY_ROOM)
 
 
 if __name__ == "__main__":
