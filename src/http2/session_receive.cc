@@ -10,6 +10,7 @@ namespace {
 // Whoever sends a head several times as large as allowed is not to be answered 431: each byte may
 // stand for a field of the whole table (RFC 7541), and they have to be decompressed.
 constexpr size_t kHeadsTooLarge = 8;
+constexpr size_t kTooLargeMin = 256 * 1024;
 constexpr size_t kListedOverhead = 32;  // RFC 9113 §10.5.1
 
 // An idle connection does not keep the memory that a head beyond this took.
@@ -91,7 +92,8 @@ int SessionImpl::OnHeader(nghttp2_session*, const nghttp2_frame*, const uint8_t*
   SessionImpl& self = Of(user_data);
   if (self.failure_ != nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   self.block_bytes_ += name_size + value_size + kListedOverhead;
-  if (self.block_bytes_ > kHeadsTooLarge * self.options_.header_bytes) {
+  const size_t most = std::max(kHeadsTooLarge * self.options_.header_bytes, kTooLargeMin);
+  if (self.block_bytes_ > most) {
     self.Fail(ErrorCode::kEnhanceYourCalm, "h2_flood");
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
