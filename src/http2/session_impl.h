@@ -32,6 +32,7 @@ class SessionImpl final : public Session {
   int SubmitHead(SessionStream& stream, const OutgoingHead& head) override;
   int SubmitTrailers(SessionStream& stream, std::span<const OutgoingField> fields) override;
   bool OpenStream(SessionStream& stream, const OutgoingHead& head) override;
+  bool begun(const SessionStream& stream) const override;
   void Resume(SessionStream& stream) override;
   void Reset(SessionStream& stream, ErrorCode code) override;
   void Consume(int32_t stream_id, size_t bytes) override;

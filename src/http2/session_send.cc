@@ -113,6 +113,10 @@ int SessionImpl::OnSendData(nghttp2_session*, nghttp2_frame*, const uint8_t* hea
   return 0;
 }
 
+bool SessionImpl::begun(const SessionStream& stream) const {
+  return nghttp2_session_find_stream(session_, stream.id_) != nullptr;
+}
+
 void SessionImpl::Resume(SessionStream& stream) {
   if (!stream.open_ || dead_) return;
   stream.waits_ = false;

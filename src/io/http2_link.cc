@@ -13,8 +13,6 @@ namespace {
 
 constexpr uint32_t kOutBytes = 16 * 1024;
 constexpr uint32_t kOutBytesMax = 64 * 1024;
-// How often frames wait for more of them behind what else is ready in this tick.
-constexpr uint8_t kFlushRoundsMax = 3;
 // Received beyond the connection's window while nothing of ours gets away. Two ends that both wait
 // for the other one to read must not come to that by bodies alone.
 constexpr size_t kUnsentInputMax = 256 * 1024;
@@ -40,7 +38,6 @@ StreamEngine::Link::Link(StreamEngine& engine, int fd, const http2::SessionOptio
       fd_(fd),
       receive_(&OnReceived, *this),
       send_(&OnSent, *this),
-      work_(&OnWork, *this),
       early_(std::move(early)),
       out_next_(kOutBytes),
       heard_at_(engine.Now()) {
@@ -48,7 +45,10 @@ StreamEngine::Link::Link(StreamEngine& engine, int fd, const http2::SessionOptio
   session_ = http2::Session::Make(options_, *this, engine.frames_);
 }
 
-StreamEngine::Link::~Link() { InTimed::Unlink(); }
+StreamEngine::Link::~Link() {
+  InTimed::Unlink();
+  InWork::Unlink();
+}
 
 // Streams are secured where their connection is.
 std::string_view StreamEngine::Link::scheme() const {
@@ -56,12 +56,9 @@ std::string_view StreamEngine::Link::scheme() const {
 }
 
 void StreamEngine::Link::Schedule() {
-  if (work_.in_flight()) {
-    stirred_ = true;
-    return;
-  }
-  stirred_ = false;
-  engine_.below_.Post(work_, 0);
+  if (InWork::linked()) return;
+  engine_.working_.PushBack(*this);
+  engine_.Nudge();
 }
 
 // -- streams --
@@ -195,14 +192,7 @@ void StreamEngine::Link::TellNews() {
 
 // -- sending --
 
-void StreamEngine::Link::OnWork(Op& op) { static_cast<Part&>(op).link.Work(); }
-
 void StreamEngine::Link::Work() {
-  if (std::exchange(stirred_, false) && rounds_ < kFlushRoundsMax) {
-    ++rounds_;
-    return engine_.below_.Post(work_, 0);
-  }
-  rounds_ = 0;
   if (!std::exchange(started_, true)) {
     if (early_) Take(std::move(early_));
     Listen();
@@ -215,7 +205,9 @@ void StreamEngine::Link::Work() {
 
 void StreamEngine::Link::Flush() {
   if (send_.in_flight() || mute_ || cut_) return;
-  bool more = false;
+  // Only now, so that these frames go at once: as long as a reset waits, nghttp2 does not see that
+  // the other end was done as well, and counts the stream against it.
+  while (!leaving_.empty()) leaving_.PopFront().Leave();
   if (session_->wants_fill()) {
     out_capacity_ = out_next_;
     out_ = engine_.TakeBlock(out_capacity_);
@@ -224,10 +216,6 @@ void StreamEngine::Link::Flush() {
     if (out_size_ == 0) FreeOut();
   }
   while (!moved_.empty()) moved_.PopFront().ReportSent();
-  while (!leaving_.empty()) {
-    more = true;
-    session_->Reset(leaving_.PopFront(), http2::ErrorCode::kCancel);
-  }
   if (!dead_ && session_->state() == http2::Session::State::kFailed) Fail(session_->failure());
   if (out_ != nullptr) {
     send_.kind = Op::Kind::kSend;
@@ -235,7 +223,7 @@ void StreamEngine::Link::Flush() {
     send_.size = out_size_;
     sent_at_ = engine_.Now();
     engine_.below_.Submit(send_);
-  } else if (more) {
+  } else if (!leaving_.empty()) {
     Schedule();
   }
 }

@@ -16,9 +16,11 @@ namespace rondo::io {
 
 class StreamEngine::Link final : public Http2Connection,
                                  private http2::SessionOwner,
-                                 public ListHook<StreamEngine::Link> {
+                                 public ListHook<StreamEngine::Link>,
+                                 public ListHook<struct LinkWork> {
  public:
   using InTimed = ListHook<StreamEngine::Link>;
+  using InWork = ListHook<struct LinkWork>;
   using All = IntrusiveList<Stream, Link>;
   using News = IntrusiveList<Stream, StreamNews>;
   using Moved = IntrusiveList<Stream, StreamMoved>;
@@ -50,18 +52,21 @@ class StreamEngine::Link final : public Http2Connection,
   void EndPause();
   // The grace is over.
   void Cut();
+  // It may be gone after this.
+  void Work();
 
   // -- for its streams --
   StreamEngine& engine() { return engine_; }
   // Null where nothing may be asked of it any more.
   http2::Session* live_session() { return dead_ ? nullptr : session_.get(); }
+  http2::Session& session() { return *session_; }
   const http2::SessionOptions& options() const { return options_; }
   std::string_view scheme() const;
   All& all() { return all_; }
   News& news() { return news_; }
   Moved& moved() { return moved_; }
   Leaving& leaving() { return leaving_; }
-  // What there is to be sent, told or ended is looked at behind all that is ready by now.
+  // What there is to be sent, told or ended is looked at behind all that this tick delivers.
   void Schedule();
   // The owner is to be told.
   void Changed() { changed_ = true; }
@@ -99,8 +104,6 @@ class StreamEngine::Link final : public Http2Connection,
   void WatchHead();
 
   // -- sending --
-  static void OnWork(Op& op);
-  void Work();
   void Flush();
   static void OnSent(Op& op);
   void Sent();
@@ -126,10 +129,9 @@ class StreamEngine::Link final : public Http2Connection,
   All all_;          // streams that are known above or to the session
   News news_;        // for which something came
   Moved moved_;      // of whose send something was taken
-  Leaving leaving_;  // whose tunnel is to be reset behind its end
+  Leaving leaving_;  // closed, and to be reset behind what ended our direction
   Part receive_;
   Part send_;
-  Part work_;
   BufferRef early_;
   char* out_ = nullptr;  // what is being sent
   uint32_t out_size_ = 0;
@@ -146,9 +148,7 @@ class StreamEngine::Link final : public Http2Connection,
   Instant in_head_since_ = kNever;
   Instant due_ = kNever;
   const char* failure_ = nullptr;
-  uint8_t rounds_ = 0;
   bool started_ = false;
-  bool stirred_ = false;  // something was added since work_ was posted
   bool changed_ = false;
   bool ending_ = false;       // no further stream begins
   bool draining_ = false;     // Drain was called

@@ -114,7 +114,7 @@ void StreamEngine::Link::ForgetSession() {
 }
 
 bool StreamEngine::Link::over() const {
-  return session_ == nullptr && all_.empty() && !work_.in_flight();
+  return session_ == nullptr && all_.empty() && !InWork::linked();
 }
 
 void StreamEngine::Link::Destroy() {

@@ -119,8 +119,13 @@ void StreamEngine::Stream::Close() {
   } else if (!out_ended_) {
     Reset(ErrorCode::kInternalError);
   } else if (!remote_ended_) {
-    Reset(ErrorCode::kNoError);
+    link_.leaving().PushBack(*this);
+    link_.Schedule();
   }
+}
+
+void StreamEngine::Stream::Leave() {
+  if (session() != nullptr) Reset(out_tunnel_ ? ErrorCode::kCancel : ErrorCode::kNoError);
 }
 
 void StreamEngine::Stream::StopWaiting() {
@@ -149,10 +154,13 @@ void StreamEngine::Stream::TakeClosing(const http2::SessionOwner::Closing& closi
   News();
 }
 
+bool StreamEngine::Stream::seen() const {
+  return begun_ && (forgotten_ || server_ || link_.session().begun(*this));
+}
+
 void StreamEngine::Stream::Fail() {
   if (!remote_ended_ || server_) {
-    // What was not begun cannot have been seen by anybody.
-    if (receive_error_ == 0) receive_error_ = begun_ ? -ECONNRESET : -ECONNREFUSED;
+    if (receive_error_ == 0) receive_error_ = seen() ? -ECONNRESET : -ECONNREFUSED;
     if (server_) DropReceived();
   }
   FailSends();

@@ -57,7 +57,7 @@ class StreamEngine::Stream final : public Op,
   bool told() const { return told_; }
   void set_told() { told_ = true; }
   // Neither the session nor the one above is done with it.
-  bool under_way() const { return begun_ && !forgotten_ && told_ && !closed_; }
+  bool under_way() const { return begun_ && !forgotten_ && told_ && !closed_ && seen(); }
   // Something came: ends the receive above, where there is one. It may be gone after this.
   void Advance();
   // What was taken of the send above has been framed: says so.
@@ -68,6 +68,8 @@ class StreamEngine::Stream final : public Op,
   void FailSends();
   // The session is gone. It may be gone after this.
   void Forget();
+  // Resets the other direction of what has been said to its end.
+  void Leave();
   // The other side's END_STREAM, which closed streams wait for, does not matter any more.
   void StopWaiting();
   // A buffer may be there.
@@ -77,6 +79,8 @@ class StreamEngine::Stream final : public Op,
   Stream(Link& link, bool server);
   ~Stream();
   Freelist& frames();
+  // The peer may have seen something of it. REQUIRES: the session is there.
+  bool seen() const;
   // The session, where it is alive and knows this stream.
   http2::Session* session();
   void DestroyIfDone();

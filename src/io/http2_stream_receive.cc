@@ -31,6 +31,7 @@ void StreamEngine::Stream::TakeRequest(const http2::IncomingHead& head, bool end
 
 void StreamEngine::Stream::TakeResponse(const http2::IncomingHead& head, bool ends) {
   if (head.refusal) {
+    refusal_ = head.refusal;
     receive_error_ = -EPROTO;
     return;
   }

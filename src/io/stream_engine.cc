@@ -75,13 +75,23 @@ void StreamEngine::Cancel(Op& op) {
 }
 
 void StreamEngine::Run(Instant deadline) {
+  if (!working_.empty()) Work();
   if (parked_.empty() && pausing_.empty() && closing_.empty()) [[likely]] {
-    return below_.Run(deadline);
+    below_.Run(deadline);
+  } else {
+    RunWithLists(deadline);
   }
-  RunWithWork(deadline);
+  if (!working_.empty()) Work();
 }
 
-void StreamEngine::RunWithWork(Instant deadline) {
+// Behind all that a tick delivers, so that frames of all streams of a connection leave in one send.
+void StreamEngine::Work() {
+  WorkList working;
+  working.Splice(working_);
+  while (!working.empty()) working.PopFront().Work();
+}
+
+void StreamEngine::RunWithLists(Instant deadline) {
   while (!parked_.empty()) {
     const BufferRef buffer = TakeBuffer();
     if (!buffer) break;

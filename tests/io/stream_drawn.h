@@ -91,7 +91,7 @@ class DrawnStreams : public StreamSuite {
     return "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
   void Ask() {
-    const int fd = client_end().OpenStream();
+    const int fd = client_owner().ended() ? -EAGAIN : client_end().OpenStream();
     if (fd < 0) return;
     Exchange& exchange = *exchanges_.emplace_back(std::make_unique<Exchange>());
     const std::string number = std::to_string(exchanges_.size() - 1);
@@ -296,7 +296,7 @@ class DrawnStreams : public StreamSuite {
         if (rng_.Chance(0.5)) engine().ResetOnClose(halves_[i].fd);
         CloseNow(halves_[i].fd);
       }
-    } else if (rng_.Chance(0.7)) {
+    } else if (rng_.Chance(0.7) && !client_owner().ended() && !server_owner().ended()) {
       (rng_.Chance(0.5) ? server_end() : client_end()).Drain();
     }
     RunUntil([&] {

@@ -145,6 +145,9 @@ class Session {
   // 0) or the session takes none any more; then nothing has happened. For an answer that may be a
   // tunnel, or that of HEAD, the session remembers the head.
   virtual bool OpenStream(SessionStream& stream, const OutgoingHead& head) = 0;
+  // Client: some of its request was framed. One that waits for room, which settings took away since
+  // it was given, is not known to anybody.
+  virtual bool begun(const SessionStream& stream) const = 0;
   // More of an outgoing body is here.
   virtual void Resume(SessionStream& stream) = 0;
   // Ends it now; OnClosed follows from within a later Fill, and nothing else is called for it.

@@ -157,6 +157,7 @@ class StreamEngine final : public Engine {
   class Link;    // one connection
   class Stream;  // one stream of it
   using LinkList = IntrusiveList<Link, Link>;
+  using WorkList = IntrusiveList<Link, struct LinkWork>;
   using StreamList = IntrusiveList<Stream, Stream>;
 
   Stream& Of(int fd) const {
@@ -166,7 +167,8 @@ class StreamEngine final : public Engine {
   }
   // A number for it, as a descriptor.
   int AddStream(Stream& stream);
-  void RunWithWork(Instant deadline);
+  void RunWithLists(Instant deadline);
+  void Work();
   BufferRef TakeBuffer();
   void Park(Stream& stream);
   // Makes sure that the next Run looks at the lists below before it waits.
@@ -185,6 +187,7 @@ class StreamEngine final : public Engine {
   std::vector<Stream*> streams_;  // by number; null: free
   std::vector<uint32_t> free_;    // numbers
   StreamList parked_;             // receives that found no buffer
+  WorkList working_;              // with something to send, to tell or to end
   LinkList pausing_;              // between two GOAWAYs; in the order in which the pauses end
   LinkList closing_;              // likewise, of those that are to close
   Op nudge_;
