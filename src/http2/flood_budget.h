@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "rondo/base/time.h"
@@ -29,6 +30,8 @@ class FloodBudget {
     kDataSent = 4,   // so that two WINDOW_UPDATE for each DATA are always within it
     kAnswered = 10,  // so that one stream in two may be reset, however many there are
   };
+  // There are servers that open both windows for each piece that they read of a body.
+  static constexpr size_t kBytesForOne = 256;
   static constexpr int64_t kBurst = 10'000;
   static constexpr int64_t kPerMillisecond = 2;
 
@@ -42,6 +45,11 @@ class FloodBudget {
   }
   void Spend(Cost cost) { tokens_ -= static_cast<int32_t>(cost); }
   void Earn(Gain gain) { tokens_ = std::min(kBurst, tokens_ + static_cast<int32_t>(gain)); }
+  // Of a body, `bytes` went.
+  void EarnForData(Gain gain, size_t bytes) {
+    const auto more = static_cast<int64_t>(bytes / kBytesForOne);
+    tokens_ = std::min(kBurst, tokens_ + static_cast<int32_t>(gain) + more);
+  }
   bool exhausted() const { return tokens_ < 0; }
 
  private:

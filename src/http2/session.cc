@@ -153,7 +153,7 @@ bool SessionImpl::Afford(const FrameHead& frame) {
       } else if ((frame.flags & kFlagPadded) != 0 && frame.length <= kPaddingMax) {
         budget_.Spend(Cost::kFrame);
       } else {
-        budget_.Earn(FloodBudget::Gain::kDataReceived);
+        budget_.EarnForData(FloodBudget::Gain::kDataReceived, frame.length);
       }
       break;
     case FrameType::kHeaders:

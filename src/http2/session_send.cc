@@ -100,7 +100,7 @@ ssize_t SessionImpl::Supply(SessionStream& stream, size_t size, uint32_t* flags)
   if (count == size && size < kDribbleMax && supply != SessionOwner::Supply::kEnd) {
     budget_.Spend(FloodBudget::Cost::kDribble);
   } else if (count > 0) {
-    budget_.Earn(FloodBudget::Gain::kDataSent);
+    budget_.EarnForData(FloodBudget::Gain::kDataSent, count);
   }
   return static_cast<ssize_t>(count);
 }

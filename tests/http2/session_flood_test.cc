@@ -211,6 +211,21 @@ TEST_F(Flood, AReaderThatOpensItsWindowsForEachFrameIsServed) {
   }
 }
 
+TEST_F(Flood, AReaderThatOpensItsWindowsForEachSmallReadIsServed) {
+  Meet();
+  TestStream& stream = Ask(1);
+  stream.body_ends = false;
+  end.Answer(stream, {}, false);
+  std::string opened;
+  for (int i = 0; i < 16; ++i) opened += WindowUpdate(0, 1000) + WindowUpdate(1, 1000);
+  for (int i = 0; i < 5000; ++i) {
+    stream.body = std::string(16'000, 'x');
+    end.session->Resume(stream);
+    Listen();
+    ASSERT_EQ(Say(opened), Session::State::kOpen) << i;
+  }
+}
+
 TEST_F(Flood, SmallMessagesBothWaysAreServedForEver) {
   Meet();
   TestStream& stream = Upload(1);
