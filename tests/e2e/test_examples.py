@@ -275,9 +275,9 @@ class Examples(http2.Http2Test):
                     connection.send(ok(f"3001 {request.target}"))
                     continue
                 proof = base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest())
+                self.upgraded.set()
                 connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                                 b"Sec-WebSocket-Accept: " + proof + b"\r\n\r\n")
-                self.upgraded.set()
                 while True:
                     connection.send(connection.take(1))
         backends = {port: self.backend(application) for port in (3001, 3002)}
