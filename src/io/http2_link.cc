@@ -140,7 +140,9 @@ void StreamEngine::Link::Listen() {
 
 void StreamEngine::Link::OnReceived(Op& op) {
   Link& self = static_cast<Part&>(op).link;
-  if (op.result <= 0) {
+  // What was cut is over, also where bytes were quicker than the cancel.
+  if (op.result <= 0 || self.cut_) {
+    op.buffer.Reset();
     self.receive_ended_ = true;
     return self.Lose();
   }
@@ -216,6 +218,8 @@ void StreamEngine::Link::Flush() {
     if (out_size_ == 0) FreeOut();
   }
   while (!moved_.empty()) moved_.PopFront().ReportSent();
+  // A stream that we reset is over once that is said. Here nobody is told anything at once.
+  while (!news_.empty()) news_.PopFront().PostLook();
   if (!dead_ && session_->state() == http2::Session::State::kFailed) Fail(session_->failure());
   if (out_ != nullptr) {
     send_.kind = Op::Kind::kSend;

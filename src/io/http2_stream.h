@@ -60,6 +60,8 @@ class StreamEngine::Stream final : public Op,
   bool under_way() const { return begun_ && !forgotten_ && told_ && !closed_ && seen(); }
   // Something came: ends the receive above, where there is one. It may be gone after this.
   void Advance();
+  // The same, a moment later.
+  void PostLook();
   // What was taken of the send above has been framed: says so.
   void ReportSent();
   // The connection is lost.
@@ -90,7 +92,6 @@ class StreamEngine::Stream final : public Op,
   void SubmitReceive(Op& op);
   void CancelReceive();
   static void OnLook(Op& op);
-  void PostLook();
   bool tail_due() const { return chunked_ && remote_ended_ && !tail_given_; }
   bool HasBytes() const { return !lead_.empty() || !body_.empty() || tail_due(); }
   // What receives end with once no bytes are left; kGoesOn: they wait.

@@ -390,6 +390,10 @@ void Exchange::FailReceive(int32_t received) {
     ReportIfTimeout(Stage::kResponse, upstream::Outcome::kResponseTimeout);
   } else if (received == -ECONNREFUSED && backend_->shared()) {
     FailUnprocessed();
+  } else if (received == -EPROTO && backend_->shared()) {
+    Fail(502, "bad_response", Stage::kResponse);
+    failure_.detail = worker_.loop().streams().RefusalOf(backend_->fd()).detail;
+    Report(upstream::Outcome::kBadAnswer);
   } else if (!response_input_.empty()) {
     Fail(502, "bad_response", Stage::kResponse);
     Report(upstream::Outcome::kBadAnswer);

@@ -62,12 +62,12 @@ class BadAnswers(BackendTest):
                frame(Type.SETTINGS, 0, 0, b"odd"), frame(Type.HEADERS, END, 2, literal([(":status", "200")])), b"HTTP/1.1 400 X\r\n\r\n"]
 
         def serve(connection):
-            request = connection.request()
-            if request.target == "/good":
-                connection.answer(request, body="good")
-            else:
-                connection.send(bad[int(request.target[1:])])
-            connection.wait_end()
+            while True:
+                request = connection.request()
+                if request.target == "/good":
+                    connection.answer(request, body="good")
+                else:
+                    connection.send(bad[int(request.target[1:])])
         rondo = self.start(self.http2_backend(serve), upstream="retries: {attempts: 0}\npassive_health: {max_fails: 0}")
         for number in range(len(bad)):
             with self.subTest(bad[number]):
