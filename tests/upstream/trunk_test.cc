@@ -473,5 +473,101 @@ TEST_F(Trunks, ABackendThatSpeaksSomethingElseIsFoundOut) {
   pool.RunUntil([&] { return pool.upstream->connections() == 0; }, seconds(5));
 }
 
+// Whatever happens to connections and to those who wait for them: each request ends, and nothing is
+// left (PoolWorld looks).
+class DrawnTrunks : public Trunks {
+ protected:
+  struct Drawn {
+    explicit Drawn(uint64_t seed) : rng(seed), pool(seed, Faulty(rng)) {}
+    static sim::SimEngineOptions Faulty(Rng& rng) {
+      sim::SimEngineOptions options;
+      options.faults = sim::FaultPlan::Draw(rng);
+      return options;
+    }
+    Rng rng;
+    PoolWorld pool;
+    std::unique_ptr<SimH2Backend> backend;
+    std::vector<std::unique_ptr<Asked>> asked;
+  };
+
+  static void Disturb(Drawn& in) {
+    switch (in.rng.Below(12)) {
+      case 0:
+        return in.backend->DrainAll();
+      case 1:
+        return in.backend->EndAll(http2::ErrorCode::kInternalError);
+      case 2:
+        in.pool.world.network().ResetConnections(At(kAddress));
+        return;
+      case 3:
+        in.pool.settings.protocol = in.pool.settings.protocol == config::Protocol::kH2c
+                                        ? config::Protocol::kHttp1
+                                        : config::Protocol::kH2c;
+        return in.pool.Change();
+      case 4:
+        in.pool.upstream->CloseIdle();
+        return;
+      case 5:
+        in.pool.settings.keepalive.max_requests = static_cast<uint32_t>(in.rng.Below(20));
+        return in.pool.Change();
+      default:
+        break;
+    }
+    for (const auto& each : in.asked) {
+      if (!each->done && in.rng.Below(10) == 0) each->token.Cancel(rt::CancelReason::kClientGone);
+    }
+  }
+
+  void Run(uint64_t seed) {
+    Drawn in(seed);
+    in.pool.settings.protocol = config::Protocol::kH2c;
+    in.pool.settings.backends.push_back(BackendAt(kAddress));
+    in.pool.settings.timeouts.connect = seconds(2);
+    in.backend = std::make_unique<SimH2Backend>(
+        in.pool.world, At(kAddress),
+        [&in](const SimH2Backend::Request&) {
+          return SimH2Backend::Answer{.delay = milliseconds(in.rng.Below(20))};
+        },
+        1 + static_cast<uint32_t>(in.rng.Below(12)));
+    in.pool.Start();
+    for (int round = 0; round < 40; ++round) {
+      for (uint64_t i = in.rng.Below(8); i > 0; --i) {
+        in.asked.push_back(std::make_unique<Asked>(in.pool.loop->engine()));
+        in.pool.scope.Spawn(AskFlow(in.pool, in.asked.back().get()));
+      }
+      in.pool.RunFor(milliseconds(in.rng.Below(30)));
+      Disturb(in);
+    }
+    // Who still waits for an answer over HTTP/1.1 gets none from this backend.
+    in.pool.RunFor(seconds(5));
+    for (const auto& each : in.asked) each->token.Cancel(rt::CancelReason::kClientGone);
+    in.pool.RunUntil([&] { return in.pool.scope.count() == 0; }, seconds(30));
+    for (const auto& each : in.asked) {
+      EXPECT_TRUE(each->done);
+      answered += each->answer.ends_with("ok") ? 1 : 0;
+    }
+    drawn += in.asked.size();
+    in.pool.upstream->CloseIdle();
+    in.pool.RunUntil([&] { return in.pool.upstream->connections() == 0; }, seconds(30));
+    EXPECT_EQ(in.pool.PickAny().cell().active.value(), 0);
+    EXPECT_EQ(in.pool.PickAny().cell().idle.value(), 0);
+    in.backend->Stop();
+    in.pool.RunUntil([&] { return in.backend->stopped(); }, seconds(30));
+    in.backend.reset();
+  }
+
+  size_t drawn = 0;
+  size_t answered = 0;
+};
+
+TEST_F(DrawnTrunks, LeaveNothingBehind) {
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE(seed);
+    Run(seed);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(answered, drawn / 5);
+}
+
 }  // namespace
 }  // namespace rondo::upstream::testing
