@@ -26,7 +26,7 @@ class ScalingHttp2(test_scaling.Scaling):
         # Those of `named` stay as they are; the others get a Rondo in front that speaks h2c for them.
         if "listen" in options:
             return program
-        front = self.rondo(one_route(program.address, route="upgrades: [websocket]"), workers=1)
+        front = self.rondo(one_route(program.address, route="upgrades: [websocket]"), process="shutdown_grace: 2s")
         return Front(front)
 
     def start_fleet(self, count, delay="20ms", upstream=""):
@@ -83,6 +83,7 @@ class Lifetimes(Http2Test):
         client.open_windows = False
         while client.room(upload) and len(client.streams[download].body) < 10000:
             client.pump()
+        client.write(window_update(0, 1 << 20))  # for the others; the download's own window is shut
         return held, upload, download
 
     def finish_streams(self, client, streams):
@@ -168,7 +169,7 @@ class Lifetimes(Http2Test):
         client.close()
 
     def test_a_listener_that_a_reload_takes_away_finishes_its_streams(self):
-        other = "  other:\n    listen: [\"127.0.0.1:0\"]\n    routes: [{upstream: app}]\n"
+        other = f"  other:\n    listen: [\"unix:{self.folder}/other.sock\"]\n    routes: [{{upstream: app}}]\n"
         rondo = self.rondo(self.config().replace("listeners:\n", f"listeners:\n{other}"), listeners=2)
         client = self.http2(rondo, "other")
         held = client.request(target="/held")
