@@ -109,6 +109,12 @@ class Http2Load(Load):
         self._connections *= STREAMS
         self.unprocessed = self.opened = self.cancelled = 0
         self.refused_is_the_end = False  # from a SIGTERM on
+        self._made = []
+
+    async def _main(self):
+        await super()._main()
+        for connection in self._made:
+            connection.close()
 
     async def _connection(self, number):
         """One that takes requests, or None where there is none any more."""
@@ -124,6 +130,7 @@ class Http2Load(Load):
                         return None
                     raise error
                 self.opened += 1
+                self._made.append(connection)
                 self._shared[index] = connection
             return connection
 
