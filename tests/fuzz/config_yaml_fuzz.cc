@@ -21,6 +21,7 @@ using namespace rondo::config;
 std::optional<std::string> Variable(std::string_view name) {
   if (name == "A") return "10.0.0.1:80";
   if (name == "EMPTY") return "";
+  if (name == "S") return "Z3cret.example:81";
   return std::nullopt;
 }
 
@@ -219,6 +220,24 @@ void CheckErrors(const LoadResult& result, std::string_view text) {
   }
 }
 
+bool Tells(std::string_view text) {
+  const auto same = [](char a, char b) { return a == b || (a == 'Z' && b == 'z'); };
+  constexpr std::string_view kSecret = "Z3cret";
+  return std::search(text.begin(), text.end(), kSecret.begin(), kSecret.end(),
+                     [&](char a, char b) { return same(b, a); }) != text.end();
+}
+
+// A text that somebody sent is taken as a file is, but for variables; and tells nothing of those.
+void CheckSent(std::string_view text, const LoadResult& as_file) {
+  const LoadResult result = ParseSent(text, "conf/fuzz.yaml", &Variable, {"A", "EMPTY", "S"});
+  FUZZ_CHECK(result.config.has_value() == result.errors.empty());
+  FUZZ_CHECK(!result.config || result.config == as_file.config);
+  FUZZ_CHECK(result.errors.empty() || !as_file.errors.empty() ||
+             text.find("${") != std::string_view::npos);
+  if (Tells(text)) return;
+  for (const Error& error : result.errors) FUZZ_CHECK(!Tells(error.message));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -226,6 +245,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const LoadResult result = Parse(text, "conf/fuzz.yaml", &Variable);
   FUZZ_CHECK(result.config.has_value() == result.errors.empty());
   CheckErrors(result, text);
+  CheckSent(text, result);
   if (result.config) {
     CheckConfig(*result.config);
     CheckWritten(*result.config);
