@@ -297,27 +297,27 @@ class Leaving(BackendTest):
         self.assertEqual([(c.response().status) for c in clients], [502] * 5)
 
     def test_a_backend_that_is_removed_finishes_its_streams_and_is_left(self):
-        release = threading.Event()
-        self.addCleanup(release.set)
-
         def serve(connection):
-            request = connection.request()
-            release.wait(harness.DEADLINE)
-            connection.answer(request, body="finished")
-            connection.wait_end()
-            ended.set()
+            try:
+                while True:
+                    connection.answer(connection.request(), body="leaving")
+            finally:
+                ended.set()
         ended = threading.Event()
         leaving, staying = self.http2_backend(serve), self.http2_backend(answer=lambda r: {"body": "staying"})
         rondo = self.start(leaving)
-        client = self.client(rondo).request()
+        client = self.client(rondo)
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf,")
         leaving.wait_requests(1)
         self.admin(rondo, "POST", "/v1/upstreams/app/backends", json.dumps({"address": staying.address}))
         self.admin(rondo, "DELETE", f"/v1/upstreams/app/backends/{leaving.address}")
+        eventually(lambda: self.get(rondo).text() == "staying", "the change is in force")
         self.assertEqual([self.get(rondo).text() for _ in range(3)], ["staying"] * 3)
-        release.set()
-        self.assertEqual(client.response().text(), "finished")
+        self.assertFalse(ended.is_set())
+        client.send("whole")
+        self.assertEqual(client.response().text(), "leaving")
         self.assertTrue(ended.wait(harness.DEADLINE), "its connection is closed")
-        self.assertEqual(len(leaving.requests), 1)
+        self.assertEqual(leaving.requests[0].body, b"half,whole")
 
 
 class Limits(BackendTest):

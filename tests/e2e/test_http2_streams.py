@@ -307,6 +307,7 @@ class FlowControl(FramesTest):
             if client.over or client.streams[stream].over:
                 break
         self.assertEqual(client.answer(stream).reset or client.end_code(), Error.FLOW_CONTROL_ERROR)
+        self.release.set()
 
     def test_padding_counts_and_is_given_back(self):
         client = self.http2(self.start(listener="http2: {stream_window: 64KiB, connection_window: 64KiB}"))
