@@ -33,7 +33,7 @@ stage() {
 }
 
 # Several workers, mailboxes, shared counters, the log writer's thread; changes while traffic flows.
-threaded='^(rt|io|metrics|upstream|proxy|control)_test$|^e2e_(keepalive|balance|upgrade|access_log|process|scaling)_'
+threaded='^(rt|io|metrics|upstream|proxy|control)_test$|^e2e_(keepalive|balance|upgrade|access_log|process|scaling|http2_scaling)_'
 threaded_targets="rondo rt_test io_test metrics_test upstream_test proxy_test control_test"
 
 # Compiled in groups of files: a build from nothing takes half the time.
