@@ -54,6 +54,8 @@ class FrameWalk {
   }
   // Within a head whose end has not come: in HEADERS, or in front of a CONTINUATION.
   bool in_head() const { return block_open_ || (in_block_ && payload_left_ > 0); }
+  // HEADERS so far; it wraps around.
+  uint32_t heads() const { return heads_; }
 
  private:
   // Takes bytes of a frame's head; true once it is whole.
@@ -73,6 +75,7 @@ class FrameWalk {
         0x7fffffff;
     payload_left_ = head_.length;
     in_block_ = head_.type == FrameType::kHeaders || head_.type == FrameType::kContinuation;
+    if (head_.type == FrameType::kHeaders) ++heads_;
     block_open_ = in_block_ && (head_.flags & kFlagEndHeaders) == 0;
     return true;
   }
@@ -80,6 +83,7 @@ class FrameWalk {
   std::array<uint8_t, FrameHead::kBytes> raw_{};
   size_t have_ = 0;
   uint32_t payload_left_ = 0;
+  uint32_t heads_ = 0;
   bool in_block_ = false;
   bool block_open_ = false;
   FrameHead head_;

@@ -43,6 +43,7 @@ class SessionImpl final : public Session {
   bool takes_tunnels() const override;
   bool settings_received() const override { return settings_received_; }
   bool in_head() const override { return walk_.in_head(); }
+  uint32_t heads() const override { return walk_.heads(); }
   void Ping() override;
   uint32_t pongs() const override { return pongs_; }
 

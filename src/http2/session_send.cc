@@ -235,7 +235,9 @@ int SessionImpl::OnNotSent(nghttp2_session*, const nghttp2_frame* frame, int, vo
   // A head that cannot be sent (it is too large even for us): nothing else would end the stream. Of
   // one that is to open a stream, nghttp2 says that it is closed.
   const bool opens = frame->headers.cat == NGHTTP2_HCAT_REQUEST;
-  if (stream != nullptr && !opens) self.Reset(*stream, ErrorCode::kInternalError);
+  if (stream == nullptr || opens) return 0;
+  stream->reset_after_end_ = false;  // that end will not come
+  self.Reset(*stream, ErrorCode::kInternalError);
   return 0;
 }
 

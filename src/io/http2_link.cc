@@ -171,8 +171,10 @@ void StreamEngine::Link::Take(BufferRef buffer) {
 void StreamEngine::Link::WatchHead() {
   if (!session_->in_head()) {
     in_head_since_ = kNever;
-  } else if (in_head_since_ == kNever) {
+  } else if (in_head_since_ == kNever || session_->heads() != unfinished_head_) {
+    // Each has its own time: pieces that end one head may begin the next.
     in_head_since_ = engine_.Now();
+    unfinished_head_ = session_->heads();
     changed_ = true;
   }
 }

@@ -146,6 +146,7 @@ class StreamEngine::Link final : public Http2Connection,
   Instant heard_at_;
   Instant sent_at_{};
   Instant in_head_since_ = kNever;
+  uint32_t unfinished_head_ = 0;  // which one that is
   Instant due_ = kNever;
   const char* failure_ = nullptr;
   bool started_ = false;

@@ -68,6 +68,10 @@ void StreamEngine::Link::FinishIfOver() {
       (!draining_ || goaway_said_ || options_.role == http2::Role::kClient ||
        session_->state() != http2::Session::State::kOpen)) {
     all_.ForEach([](Stream& stream) { stream.StopWaiting(); });
+    // Resets are all that a backend could still be told: one that reads nothing is not waited for.
+    if (options_.role == http2::Role::kClient && due_ == kNever) {
+      SetDue(engine_.closing_, kCloseGrace);
+    }
     if (session_->streams() == 0 && !session_->wants_fill() && !send_.in_flight()) Finish();
   }
   if (finishing_) GoOnFinishing();

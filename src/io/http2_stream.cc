@@ -129,7 +129,9 @@ void StreamEngine::Stream::Leave() {
 }
 
 void StreamEngine::Stream::StopWaiting() {
-  if (closed_ && !server_ && session() != nullptr) Reset(ErrorCode::kCancel);
+  if (!closed_ || server_ || stopped_ || session() == nullptr) return;
+  stopped_ = true;  // once is enough: it is said when there is room to say it
+  Reset(ErrorCode::kCancel);
 }
 
 void StreamEngine::Stream::Reset(ErrorCode code) {
@@ -150,6 +152,7 @@ void StreamEngine::Stream::TakeClosing(const http2::SessionOwner::Closing& closi
     if (server_) DropReceived();
   }
   FailSends();
+  if (!told_) DropReceived();
   if (!told_ || closed_) return DestroyIfDone();
   News();
 }

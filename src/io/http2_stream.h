@@ -141,6 +141,7 @@ class StreamEngine::Stream final : public Op,
   bool begun_ = false;         // the session knows it, or did
   bool forgotten_ = false;     // the session does not any more
   bool closed_ = false;        // above
+  bool stopped_ = false;       // StopWaiting
   bool reset_ = false;         // ResetOnClose
   bool shut_both_ = false;     // Shutdown(kBoth)
   bool shut_write_ = false;    // no more of a tunnel's bytes comes from above

@@ -22,7 +22,7 @@ class Trunk final : public io::Http2Owner, public ListHook<> {
   // What a backend may send ahead of its client. A connection's window is that of all its streams,
   // so that slow clients never hold up the others.
   static constexpr uint32_t kStreamWindow = 128 * 1024;
-  // Who was heard of less long ago than this is there, however short a request's deadline is.
+  // Who was silent, or took nothing, for less long than this may well be there.
   static constexpr Duration kSilenceMin = std::chrono::seconds(1);
 
   Trunk(WorkerBackend& of, io::Engine& engine, Instant now);

@@ -63,7 +63,7 @@ BackendConnection* WorkerUpstream::FindStream(WorkerBackend& backend) {
 
 // Null: it has no room.
 BackendConnection* WorkerUpstream::OpenStream(Trunk& trunk) {
-  if (trunk.connection->room() == 0) return nullptr;
+  if (trunk.connection->room() == 0 || Stalled(trunk)) return nullptr;
   // What the backend said over one connection it will say over the next.
   if (!trunk.settled && trunk.connection->streams() >= trunk.backend.streams_assumed) {
     return nullptr;
@@ -156,10 +156,25 @@ void WorkerUpstream::FailStreams(WorkerBackend& backend, int error, const char* 
 void WorkerUpstream::TimedOut(BackendConnection& connection) {
   Trunk* trunk = connection.trunk_;
   if (trunk == nullptr || trunk->closing()) return;
-  const Instant heard_at = trunk->connection->heard_at();
-  if (heard_at <= connection.opened_at_ && loop_.Now() - heard_at >= Trunk::kSilenceMin) {
-    DrainTrunk(*trunk);
-  }
+  // A client's own short deadline says nothing of a connection that was only idle before.
+  const bool silent = trunk->connection->heard_at() <= connection.opened_at_ &&
+                      loop_.Now() - connection.opened_at_ >= Trunk::kSilenceMin;
+  if (silent || Stalled(*trunk)) DrainTrunk(*trunk);
+}
+
+// What is sent to its backend does not get away.
+bool WorkerUpstream::Stalled(const Trunk& trunk) const {
+  const Instant since = trunk.connection->stalled_since();
+  return since != kNever && loop_.Now() - since >= Trunk::kSilenceMin;
+}
+
+// Whether a stream may come free without another connection.
+bool WorkerUpstream::HasTrunk(WorkerBackend& backend) const {
+  bool found = false;
+  backend.trunks.ForEach([&](const Trunk& trunk) {
+    if (!trunk.closing() && !Stalled(trunk)) found = true;
+  });
+  return found;
 }
 
 rt::Task<int> WorkerUpstream::TakesTunnels(BackendConnection& connection, rt::CancelToken& token) {
@@ -190,8 +205,8 @@ rt::Task<> WorkerUpstream::MakeTrunk(WorkerBackend& backend) {
     TrunkMade(*dialled.connection);
   } else if (attempt.token.reason() == CancelReason::kShutdown) {
     FailStreams(backend, ESTALE, nullptr);
-  } else if (backend.trunks_coming == 0) {
-    // As long as another attempt may succeed, nobody needs to know of this one.
+  } else if (backend.trunks_coming == 0 && !HasTrunk(backend)) {
+    // As long as another attempt may succeed, or a stream end, nobody needs to know of this one.
     const bool late = attempt.token.reason() == CancelReason::kDeadline;
     FailStreams(backend, late ? ETIMEDOUT : dialled.error, dialled.tls_failure);
   }

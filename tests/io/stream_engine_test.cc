@@ -5,12 +5,12 @@
 namespace rondo::io::testing {
 namespace {
 
-const WorldMaker kWorlds[] = {
+const WorldMaker kStreamWorlds[] = {
     {"io_uring", &MakeStreams<&RealWorld::MakeOf<EngineKind::kIoUring>, false>},
     {"epoll", &MakeStreams<&RealWorld::MakeOf<EngineKind::kEpoll>, false>},
 };
-INSTANTIATE_TEST_SUITE_P(Real, StreamSuite, ::testing::ValuesIn(kWorlds), NameOf);
-INSTANTIATE_TEST_SUITE_P(Real, DrawnStreams, ::testing::ValuesIn(kWorlds), NameOf);
+INSTANTIATE_TEST_SUITE_P(Real, StreamSuite, ::testing::ValuesIn(kStreamWorlds), NameOf);
+INSTANTIATE_TEST_SUITE_P(Real, DrawnStreams, ::testing::ValuesIn(kStreamWorlds), NameOf);
 
 }  // namespace
 }  // namespace rondo::io::testing

@@ -173,6 +173,8 @@ class Session {
   virtual bool settings_received() const = 0;
   // A head is coming whose end is not here yet (HEADERS without END_HEADERS).
   virtual bool in_head() const = 0;
+  // Heads that have begun so far, to tell one from the next; it wraps around.
+  virtual uint32_t heads() const = 0;
   // A PING, whose answer `ponged` counts: for looking whether a quiet connection is still there.
   virtual void Ping() = 0;
   virtual uint32_t pongs() const = 0;

@@ -196,8 +196,9 @@ class WorkerUpstream {
   // Ends it; its ops complete later by themselves. With `reset` the peer sees a reset. What is not
   // over of a stream is cancelled.
   void Close(BackendConnection& connection, bool reset = false);
-  // No answer came in time. Where nothing at all was heard over its trunk since its stream began,
-  // nobody may be there any more, and further requests get another one.
+  // No answer came in time. Where nothing at all was heard over its trunk for a second since its
+  // stream began, or nothing gets away there, nobody may be there any more, and further requests
+  // get another one.
   void TimedOut(BackendConnection& connection);
   // Whether the backend takes a WebSocket over this stream, once it has said so: 1 or 0;
   // -ECONNREFUSED where it takes nothing any more, -ECANCELED by the token.
@@ -284,6 +285,8 @@ class WorkerUpstream {
   void TrunkChanged(Trunk& trunk);
   void LeaveIdle(Trunk& trunk);
   void DrainTrunk(Trunk& trunk);
+  bool Stalled(const Trunk& trunk) const;
+  bool HasTrunk(WorkerBackend& backend) const;
   void DrainTrunks(WorkerBackend& backend);
   void CloseIdleTrunks();
   void FreeTrunk(Trunk& trunk);
