@@ -157,6 +157,12 @@ void Tunnel::EndDirection(Direction& direction) {
     Free();
   } else if (closing_) {
     CutIfAnswered();
+  } else if (websocket_ && !cut_ && (on_stream() || shares_backend())) {
+    // The end of a stream is all that is seen of a peer that has gone, and nobody has anything to say
+    // to half a WebSocket. A socket that is closed says more.
+    closing_ = true;
+    close_at_ = worker_.loop().Now() + kHalfMax;
+    Arm();
   }
 }
 

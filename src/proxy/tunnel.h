@@ -69,6 +69,8 @@ class Tunnel : public ListHook<> {
   const upstream::BackendShared& backend() const { return *lease_.backend()->shared; }
 
   static constexpr Duration kCloseMax = std::chrono::seconds(2);
+  // How long half a WebSocket between streams may stay.
+  static constexpr Duration kHalfMax = std::chrono::seconds(10);
 
  private:
   // How far a direction is with its good-bye.

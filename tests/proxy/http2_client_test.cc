@@ -259,6 +259,33 @@ TEST_F(Http2ClientTest, ACallThatStreamsBothWaysMayBeSilentOnOneSide) {
   EXPECT_EQ(client.answers[stream].body, std::string(20, '.'));
 }
 
+TEST_F(Http2ClientTest, AWebSocketWhoseBackendEndsIsNotKeptByAClientThatDoesNotNotice) {
+  EdgePeer* backend = nullptr;
+  edge.on_backend = [&backend](EdgePeer& peer) {
+    peer.on_bytes = [&backend](EdgePeer& of) {
+      backend = &of;
+      of.on_bytes = {};
+      of.Send(
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    };
+  };
+  edge.Start();
+  Http2Peer& client = Connect();
+  Http2Peer::Fields fields = Http2Peer::Get("/ws");
+  fields[0].second = "CONNECT";
+  fields.insert(fields.begin() + 1, {":protocol", "websocket"});
+  fields.emplace_back("sec-websocket-version", "13");
+  const uint32_t stream = client.Open(fields, false);
+  ASSERT_TRUE(edge.RunUntil([&] { return client.answers[stream].Field(":status") == "200"; }));
+  edge.world.RunFor(seconds(20));
+  EXPECT_FALSE(client.answers[stream].ended);
+  backend->Close();
+  ASSERT_TRUE(edge.RunUntil([&] { return client.answers[stream].ended; }));
+  EXPECT_EQ(edge.Cell().http2_streams.value(), 1);
+  edge.world.RunFor(seconds(11));
+  EXPECT_EQ(edge.Cell().http2_streams.value(), 0);
+}
+
 // -- its time --
 
 TEST_F(Http2ClientTest, WithoutStreamsItIsClosedAfterKeepalive) {
