@@ -1,3 +1,5 @@
+// Long on purpose: each way in which a stream or its connection can go is a few lines of its own.
+//
 // What a StreamEngine has to show beyond the contract of every engine: messages in streams, and
 // what becomes of them when either end, or the connection, goes. Include in one file of a test
 // program and instantiate over worlds that make no tunnels by themselves.
