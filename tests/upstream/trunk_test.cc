@@ -2,116 +2,13 @@
 // long they live, and what becomes of who waits.
 #include <cerrno>
 
-#include "rondo/metrics/backend_cell.h"
-#include "sim/h2_backend.h"
-#include "upstream/pool_suite.h"
+#include "upstream/trunk_suite.h"
 
 namespace rondo::upstream::testing {
 namespace {
 
-using sim::SimH2Backend;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-constexpr Duration kAny = Duration::max();
-constexpr const char* kAddress = "10.0.0.1:80";
-
-// One request's part in it, as an exchange does it.
-struct Asked {
-  explicit Asked(io::Engine& engine) : token(engine) {}
-  rt::CancelToken token;
-  BackendConnection* connection = nullptr;
-  int error = 0;
-  std::string answer;
-  int32_t end = 1;  // what the last receive said
-  bool done = false;
-};
-
-class Trunks : public ::testing::Test {
- protected:
-  void Start(uint32_t streams_max = 128, SimH2Backend::Handler handler = {}) {
-    pool.settings.protocol = config::Protocol::kH2c;
-    pool.settings.backends.push_back(BackendAt(kAddress));
-    if (!handler) {
-      handler = [](const SimH2Backend::Request&) { return SimH2Backend::Answer{}; };
-    }
-    backend = std::make_unique<SimH2Backend>(pool.world, At(kAddress), handler, streams_max);
-    pool.Start();
-  }
-  // A backend that answers when it is told to.
-  void StartHolding(uint32_t streams_max = 128) {
-    Start(streams_max,
-          [this](const SimH2Backend::Request&) { return SimH2Backend::Answer{.hold = holds}; });
-  }
-  ~Trunks() override {
-    if (backend == nullptr) return;
-    holds = false;
-    backend->ReleaseAll();
-    pool.RunUntil([&] { return pool.scope.count() == 0; });
-    pool.upstream->CloseIdle();
-    pool.RunUntil([&] { return pool.upstream->connections() == 0; });
-    backend->Stop();
-    pool.RunUntil([&] { return backend->stopped(); });
-    backend.reset();
-  }
-
-  metrics::BackendCell& Cell() { return pool.PickAny().cell(); }
-
-  // Takes or makes a stream, asks, and reads to the answer's end.
-  static rt::Task<> AskFlow(PoolWorld& pool, Asked* asked) {
-    WorkerBackend& to = pool.PickAny();
-    const BackendRef hold(to);
-    asked->connection = pool.upstream->TakeIdle(to, kAny);
-    if (asked->connection == nullptr) {
-      const ConnectResult result = co_await pool.upstream->Connect(to, asked->token);
-      asked->connection = result.connection;
-      asked->error = result.error;
-    }
-    if (asked->connection != nullptr) {
-      static const std::string kRequest = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-      BackendConnection& connection = *asked->connection;
-      connection.sender.Add(kRequest.data(), kRequest.size());
-      const int32_t sent = co_await connection.sender.Send(asked->token);
-      if (sent < 0) asked->error = -sent;
-      while (!asked->answer.ends_with("ok") && asked->end > 0) {
-        asked->end = co_await connection.receiver.Wait(asked->token);
-        if (asked->end <= 0) break;
-        const io::BufferRef bytes = connection.receiver.TakeBuffer();
-        asked->answer.append(bytes.data(), static_cast<size_t>(asked->end));
-      }
-      if (asked->answer.ends_with("ok")) {
-        pool.upstream->Release(connection);
-      } else {
-        pool.upstream->Close(connection);
-      }
-    }
-    asked->done = true;
-  }
-  Asked& Ask() {
-    asked.push_back(std::make_unique<Asked>(pool.loop->engine()));
-    pool.scope.Spawn(AskFlow(pool, asked.back().get()));
-    return *asked.back();
-  }
-  void AskMany(size_t count) {
-    for (size_t i = 0; i < count; ++i) Ask();
-  }
-  size_t Answered() const {
-    size_t count = 0;
-    for (const auto& each : asked) count += each->answer.starts_with("HTTP/1.1 200") ? 1 : 0;
-    return count;
-  }
-  void RunUntilServing(size_t count) {
-    pool.RunUntil([&] { return backend->serving() == count; }, seconds(30));
-  }
-  void RunUntilAsked() {
-    pool.RunUntil([&] { return pool.scope.count() == 0; }, seconds(60));
-  }
-
-  PoolWorld pool;
-  std::unique_ptr<SimH2Backend> backend;
-  std::vector<std::unique_ptr<Asked>> asked;
-  bool holds = true;
-};
 
 TEST_F(Trunks, ABurstSharesOneConnection) {
   StartHolding();
@@ -402,44 +299,6 @@ TEST_F(Trunks, WhoWaitsWhileTheProtocolChangesGetsWhatIsSpokenThen) {
   one.token.Cancel(rt::CancelReason::kClientGone);
 }
 
-TEST_F(Trunks, OneThatIsSilentIsNotUsedAgain) {
-  StartHolding();
-  Ask();
-  RunUntilServing(1);
-  pool.RunFor(milliseconds(100));
-  holds = false;
-  backend->ReleaseAll();
-  RunUntilAsked();
-  backend->Pause();
-  Asked& unanswered = Ask();
-  pool.RunFor(seconds(2));
-  pool.upstream->TimedOut(*unanswered.connection);
-  unanswered.token.Cancel(rt::CancelReason::kDeadline);
-  RunUntilAsked();
-  Asked& next = Ask();
-  backend->Resume();
-  pool.RunUntil([&] { return next.done; });
-  EXPECT_TRUE(next.answer.ends_with("ok"));
-  EXPECT_EQ(backend->accepted(), 2u);
-}
-
-TEST_F(Trunks, OneThatIsHeardOfIsUsedOn) {
-  StartHolding();
-  Asked& unanswered = Ask();
-  RunUntilServing(1);
-  pool.RunFor(seconds(5));
-  Ask();
-  RunUntilServing(2);
-  holds = false;
-  asked[1]->token.Cancel(rt::CancelReason::kClientGone);
-  RunUntilServing(1);
-  // Its settings came behind the request: it is there, and only slow.
-  pool.upstream->TimedOut(*unanswered.connection);
-  Ask();
-  pool.RunUntil([&] { return asked[2]->done; });
-  EXPECT_EQ(backend->accepted(), 1u);
-}
-
 TEST_F(Trunks, SayWhetherTheyTakeTunnels) {
   StartHolding();
   Asked& one = Ask();
@@ -471,102 +330,6 @@ TEST_F(Trunks, ABackendThatSpeaksSomethingElseIsFoundOut) {
   });
   EXPECT_EQ(one.end, -ECONNRESET);
   pool.RunUntil([&] { return pool.upstream->connections() == 0; }, seconds(5));
-}
-
-// Whatever happens to connections and to those who wait for them: each request ends, and nothing is
-// left (PoolWorld looks).
-class DrawnTrunks : public Trunks {
- protected:
-  struct Drawn {
-    explicit Drawn(uint64_t seed) : rng(seed), pool(seed, Faulty(rng)) {}
-    static sim::SimEngineOptions Faulty(Rng& rng) {
-      sim::SimEngineOptions options;
-      options.faults = sim::FaultPlan::Draw(rng);
-      return options;
-    }
-    Rng rng;
-    PoolWorld pool;
-    std::unique_ptr<SimH2Backend> backend;
-    std::vector<std::unique_ptr<Asked>> asked;
-  };
-
-  static void Disturb(Drawn& in) {
-    switch (in.rng.Below(12)) {
-      case 0:
-        return in.backend->DrainAll();
-      case 1:
-        return in.backend->EndAll(http2::ErrorCode::kInternalError);
-      case 2:
-        in.pool.world.network().ResetConnections(At(kAddress));
-        return;
-      case 3:
-        in.pool.settings.protocol = in.pool.settings.protocol == config::Protocol::kH2c
-                                        ? config::Protocol::kHttp1
-                                        : config::Protocol::kH2c;
-        return in.pool.Change();
-      case 4:
-        in.pool.upstream->CloseIdle();
-        return;
-      case 5:
-        in.pool.settings.keepalive.max_requests = static_cast<uint32_t>(in.rng.Below(20));
-        return in.pool.Change();
-      default:
-        break;
-    }
-    for (const auto& each : in.asked) {
-      if (!each->done && in.rng.Below(10) == 0) each->token.Cancel(rt::CancelReason::kClientGone);
-    }
-  }
-
-  void Run(uint64_t seed) {
-    Drawn in(seed);
-    in.pool.settings.protocol = config::Protocol::kH2c;
-    in.pool.settings.backends.push_back(BackendAt(kAddress));
-    in.pool.settings.timeouts.connect = seconds(2);
-    in.backend = std::make_unique<SimH2Backend>(
-        in.pool.world, At(kAddress),
-        [&in](const SimH2Backend::Request&) {
-          return SimH2Backend::Answer{.delay = milliseconds(in.rng.Below(20))};
-        },
-        1 + static_cast<uint32_t>(in.rng.Below(12)));
-    in.pool.Start();
-    for (int round = 0; round < 40; ++round) {
-      for (uint64_t i = in.rng.Below(8); i > 0; --i) {
-        in.asked.push_back(std::make_unique<Asked>(in.pool.loop->engine()));
-        in.pool.scope.Spawn(AskFlow(in.pool, in.asked.back().get()));
-      }
-      in.pool.RunFor(milliseconds(in.rng.Below(30)));
-      Disturb(in);
-    }
-    // Who still waits for an answer over HTTP/1.1 gets none from this backend.
-    in.pool.RunFor(seconds(5));
-    for (const auto& each : in.asked) each->token.Cancel(rt::CancelReason::kClientGone);
-    in.pool.RunUntil([&] { return in.pool.scope.count() == 0; }, seconds(30));
-    for (const auto& each : in.asked) {
-      EXPECT_TRUE(each->done);
-      answered += each->answer.ends_with("ok") ? 1 : 0;
-    }
-    drawn += in.asked.size();
-    in.pool.upstream->CloseIdle();
-    in.pool.RunUntil([&] { return in.pool.upstream->connections() == 0; }, seconds(30));
-    EXPECT_EQ(in.pool.PickAny().cell().active.value(), 0);
-    EXPECT_EQ(in.pool.PickAny().cell().idle.value(), 0);
-    in.backend->Stop();
-    in.pool.RunUntil([&] { return in.backend->stopped(); }, seconds(30));
-    in.backend.reset();
-  }
-
-  size_t drawn = 0;
-  size_t answered = 0;
-};
-
-TEST_F(DrawnTrunks, LeaveNothingBehind) {
-  for (uint64_t seed = 1; seed <= 100; ++seed) {
-    SCOPED_TRACE(seed);
-    Run(seed);
-    if (HasFailure()) return;
-  }
-  EXPECT_GT(answered, drawn / 5);
 }
 
 }  // namespace
