@@ -142,7 +142,7 @@ void SocketEngine::ResetOnClose(int fd) {
 SocketAddress SocketEngine::PeerAddress(int fd) {
   RawAddress raw;
   raw.length = sizeof(sockaddr_un);
-  if (getpeername(fd, &raw.any, &raw.length) != 0) return SocketAddress();
+  if (getpeername(fd, &raw.any, &raw.length) != 0) return SocketAddress();  // kIp, port 0
   return FromRawAddress(&raw.any, raw.length);
 }
 

@@ -52,9 +52,7 @@ Worker::~Worker() {
   }
 }
 
-void Worker::Start() {
-  listeners_->Start();
-}
+void Worker::Start() { listeners_->Start(); }
 
 const upstream::Snapshot& Worker::snapshot() const { return *versions_->current().snapshot; }
 
@@ -62,7 +60,8 @@ void Worker::Tick() {
   loop_.Tick();
   if (finished_) return;  // what is published now stays where it is
   if (published_.load(std::memory_order_relaxed) != nullptr) TakePublication();
-  // What was freed in this tick, here or elsewhere, goes to who waits; the ones resumed run in the next tick.
+  // What was freed in this tick, here or elsewhere, goes to who waits; the ones resumed run in the
+  // next tick.
   versions_->ServeQueues();
   versions_->Sweep();
   listeners_->Sweep();
@@ -78,7 +77,8 @@ void Worker::Tick() {
   WatchMemory();
 }
 
-// A burst leaves memory behind: look again a while after it, and only then, so that an idle worker sleeps.
+// A burst leaves memory behind: look again a while after it, and only then, so that an idle worker
+// sleeps.
 void Worker::WatchMemory() {
   buffers_peak_ = std::max(buffers_peak_, engine().buffers().buffers_out());
   if (memory_timer_.armed()) return;
@@ -122,7 +122,8 @@ void Worker::EnterCancelling() {
 }
 
 void Worker::CheckFinished() {
-  if (!listeners_->all_closed() || client_count_ > 0 || tunnel_count_ > 0 || scope_.count() > 0) return;
+  if (!listeners_->all_closed() || client_count_ > 0 || tunnel_count_ > 0 || scope_.count() > 0)
+    return;
   if (versions_->CloseIdle() > 0) return;
   if (loop_.streams().connections() > 0) return;
   if (loop_.busy()) return;  // closed, but last bytes are on their way
@@ -130,7 +131,8 @@ void Worker::CheckFinished() {
   if (log_until_ == kNever) log_until_ = loop_.Now() + kLogPatience;
   finished_ = access_log_.Flush() || phase_ == Phase::kCancelling || loop_.Now() >= log_until_;
   if (!finished_) return;
-  // Nobody waits for this one any more, and no snapshot is kept for its sake while others still drain.
+  // Nobody waits for this one any more, and no snapshot is kept for its sake while others still
+  // drain.
   acknowledged_.store(UINT64_MAX, std::memory_order_release);
   versions_->End();
   oldest_pinned_.store(UINT64_MAX, std::memory_order_release);
@@ -154,6 +156,9 @@ void Worker::Accepted(int fd, uint32_t slot) {
   listeners_->CountConnection(slot);
   Origin origin;
   if (const SocketAddress peer = engine().PeerAddress(fd); peer.kind == SocketAddress::Kind::kIp) {
+    // Reset before it was accepted. The kernel would still give what it had sent, and nothing that
+    // is asked of addresses (allow, deny, limits, who is trusted) could be answered.
+    if (peer.port == 0) return TurnedAway(fd, slot);
     origin.has_peer = true;
     origin.peer = peer.ip;
     origin.port = peer.port;
@@ -293,7 +298,8 @@ std::string_view Worker::Date() {
                                             "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   constexpr size_t kLength = 29;
   const int64_t second =
-      std::chrono::duration_cast<std::chrono::seconds>(engine().WallNow().time_since_epoch()).count();
+      std::chrono::duration_cast<std::chrono::seconds>(engine().WallNow().time_since_epoch())
+          .count();
   if (second != date_second_) {
     const std::time_t time = second;
     std::tm utc{};

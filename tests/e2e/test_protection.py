@@ -3,7 +3,9 @@ client's TLS."""
 import hashlib
 import re
 import signal
+import socket
 import ssl
+import struct
 import threading
 import time
 import urllib.request
@@ -38,6 +40,22 @@ class Protection(EndToEnd):
             return client.rest() == b""
         except (ConnectionError, OSError):
             return True
+
+    # -- who it is --
+
+    def test_a_client_that_resets_at_once_is_nobody_and_gets_nowhere(self):
+        # The kernel still hands over what such a client has sent, but no longer says who it was.
+        backend = self.backend()
+        rondo = self.rondo(one_route(backend.address, listener="deny: [127.0.0.1]"), workers=2)
+        host, port = rondo.address().rsplit(":", 1)
+        for _ in range(100):
+            client = socket.create_connection((host, int(port)))
+            client.sendall(b"GET /reset HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        self.assertEqual(self.get_from(rondo, "127.0.0.2", "/told").status, 200)
+        eventually(lambda: self.metric(rondo, "rondo_connections", listener="web") == 0, "all connections are over")
+        self.assertEqual([request.target for request in backend.requests], ["/told"])
 
     # -- rate_limit --
 

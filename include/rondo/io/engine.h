@@ -55,7 +55,8 @@ class Engine {
   virtual void Close(int fd) = 0;
   // Makes the next Close send a reset instead of the normal end (linger 0).
   virtual void ResetOnClose(int fd) = 0;
-  // The other side's address (unix peers: kUnix with whatever path, often empty); and our own.
+  // The other side's address (unix peers: kUnix with whatever path, often empty; kIp with port 0:
+  // it has reset the connection, and who it was is not known any more); and our own.
   virtual SocketAddress PeerAddress(int fd) = 0;
   virtual SocketAddress LocalAddress(int fd) = 0;
   // How much of what sends have taken has not yet arrived at the other side; 0 where that is not known.
