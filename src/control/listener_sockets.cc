@@ -25,16 +25,16 @@ absl::Status ListenerSockets::Prepare(const config::Config& next) {
       Entry entry;
       entry.wanted = address;
       entry.listener = listener.name;
-      const auto open =
-          std::ranges::find_if(entries_, [&](const Entry& each) { return each.wanted == address; });
+      const Entry* open = FindOpen(next, address, listener.name);
       absl::Status status;
-      if (open == entries_.end()) {
+      if (open == nullptr) {
         entry.fresh = true;
         entry.id = ++last_id_;
         status = Open(entry);
         if (status.ok()) status = Duplicate(entry);
       } else {
         // The socket itself stays in entries_ until Commit.
+        entry.from = open->id;
         entry.id = open->listener == listener.name ? open->id : ++last_id_;
         if (entry.id != open->id) {
           entry.sockets = open->sockets;
@@ -69,8 +69,7 @@ ListenerSockets::Change ListenerSockets::Commit() {
   entries_ = std::move(prepared_);
   prepared_.clear();
   for (Entry& entry : entries_) {
-    const auto old = std::ranges::find_if(
-        before, [&](const Entry& each) { return each.wanted == entry.wanted; });
+    const auto old = std::ranges::find(before, std::exchange(entry.from, 0), &Entry::id);
     if (old != before.end()) {
       entry.sockets = std::move(old->sockets);
       if (old->id != entry.id) change.close.push_back(old->id);
@@ -102,6 +101,29 @@ void ListenerSockets::CloseAll() {
     RemoveFile(entry.wanted);
   }
   entries_.clear();
+}
+
+// The sockets of that address that the listener takes over: its own, else those of one that gives
+// them up. Several may stand at the same text, where the kernel chooses the ports.
+const ListenerSockets::Entry* ListenerSockets::FindOpen(const config::Config& next,
+                                                        const SocketAddress& address,
+                                                        const std::string& listener) const {
+  const auto keeps = [&](const Entry& each) {
+    return std::ranges::any_of(next.listeners, [&](const config::Listener& kept) {
+      return kept.name == each.listener &&
+             std::ranges::find(kept.listen, address) != kept.listen.end();
+    });
+  };
+  const Entry* given_up = nullptr;
+  for (const Entry& each : entries_) {
+    if (each.wanted != address ||
+        std::ranges::find(prepared_, each.id, &Entry::from) != prepared_.end()) {
+      continue;
+    }
+    if (each.listener == listener) return &each;
+    if (given_up == nullptr && !keeps(each)) given_up = &each;
+  }
+  return given_up;
 }
 
 absl::Status ListenerSockets::Open(Entry& entry) {

@@ -49,7 +49,10 @@ class ListenerSockets {
     std::vector<int> sockets;      // the process's own: one for each worker, or one for all
     std::vector<int> for_workers;  // duplicates, before Commit
     bool fresh = false;            // opened by this preparation
+    uint32_t from = 0;             // else: the entry in force whose sockets it takes over
   };
+  const Entry* FindOpen(const config::Config& next, const SocketAddress& address,
+                        const std::string& listener) const;
   absl::Status Open(Entry& entry);
   absl::Status Duplicate(Entry& entry);
   static void Close(std::vector<int>& descriptors);

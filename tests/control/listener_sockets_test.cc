@@ -184,6 +184,22 @@ TEST_F(ListenerSocketsTest, AReloadTouchesOnlyWhatChanged) {
   sockets.CloseAll();
 }
 
+TEST_F(ListenerSocketsTest, ListenersWhosePortsTheKernelChoseKeepEachItsOwn) {
+  ListenerSockets sockets(2);
+  config::Config config = Listening({{"127.0.0.1:0", "127.0.0.1:0"}, {"127.0.0.1:0"}});
+  const auto first = Apply(sockets, config);
+  const auto same = Apply(sockets, config);
+  EXPECT_TRUE(same.close.empty());
+  for (const auto& of_worker : same.open) EXPECT_TRUE(of_worker.empty());
+  // One goes, and the other stays as it is.
+  config.listeners.erase(config.listeners.begin());
+  const auto second = Apply(sockets, config);
+  EXPECT_EQ(second.close, (std::vector<uint32_t>{first.open[0][0].id, first.open[0][1].id}));
+  for (const auto& of_worker : second.open) EXPECT_TRUE(of_worker.empty());
+  CloseWorkers(first);
+  sockets.CloseAll();
+}
+
 TEST_F(ListenerSocketsTest, AnAddressGoesToAnotherListenerWithTheSameSocket) {
   for (const size_t workers : {1u, 2u}) {
     ListenerSockets sockets(workers);
