@@ -348,18 +348,19 @@ class Limits(BackendTest):
     def test_requests_beyond_a_limit_that_was_not_known_yet_are_asked_again(self):
         def serve(connection):
             # It takes three at once and refuses the others, as a server does whose settings are on their way.
-            taken = []
+            taken, refused = [], []
             while len(connection.backend.requests) < 9:
                 request = connection.head()
                 if len(taken) < 3:
                     taken.append(request)
                 else:
+                    refused.append(request)  # its body may be on its way
                     connection.reset(request, Error.REFUSED_STREAM)
             for request in taken:
                 connection.answer(connection.until(lambda: request.whole) or request, body=request.target)  # pylint: disable=cell-var-from-loop
             while True:
                 request = connection.request()
-                if request not in taken:
+                if request not in taken + refused:
                     connection.answer(request, body=request.target)
         # Without a limit that is said: else some would have connections of their own by then.
         rondo = self.start(self.http2_backend(serve))
