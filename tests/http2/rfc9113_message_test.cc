@@ -232,6 +232,18 @@ TEST_F(ServerMessages, S10_5_1_AHeadThatIsTooLargeIsRefusedAndTheConnectionGoesO
   EXPECT_EQ(end.all.back().refusal, "");
 }
 
+TEST_F(ServerMessages, HeadsAreCountedAsTheyBegin) {
+  Meet();
+  EXPECT_EQ(end.session->heads(), 0u);
+  const std::string block = Block(Get());
+  Say(Headers(1, block.substr(0, 20), kEndStream));
+  EXPECT_EQ(end.session->heads(), 1u);
+  const std::string rest = Frame(kContinuation, kEndHeaders, 1, block.substr(20));
+  Say(rest + Headers(3, block, kEndStream));  // one ends, the next begins
+  EXPECT_TRUE(end.session->in_head());
+  EXPECT_EQ(end.session->heads(), 2u);
+}
+
 TEST_F(ServerMessages, AHeadMayBeOnItsWayWhenTheLastStreamWithALargeOneEnds) {
   Meet();
   TestStream& large = Upload(1, {{"x", std::string(16'000, 'x')}});

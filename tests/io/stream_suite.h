@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <initializer_list>
 
+#include "http2/wire.h"
 #include "io/message_text.h"
 #include "io/stream_world.h"
 #include "rondo/base/rng.h"
@@ -39,11 +40,12 @@ class StreamSuite : public EngineSuite {
     return fd;
   }
   // The next stream that the server is told of.
-  int TakeStream() {
-    RunUntil([&] { return !server_owner().fresh.empty(); });
-    if (server_owner().fresh.empty()) return -1;
-    const int fd = server_owner().fresh.front();
-    server_owner().fresh.pop_front();
+  int TakeStream() { return TakeStreamOf(server_owner()); }
+  int TakeStreamOf(TestOwner& owner) {
+    RunUntil([&] { return !owner.fresh.empty(); });
+    if (owner.fresh.empty()) return -1;
+    const int fd = owner.fresh.front();
+    owner.fresh.pop_front();
     return Keep(fd);
   }
   // And what came with it.
@@ -574,6 +576,29 @@ TEST_P(StreamSuite, APeerThatSpeaksNoHttp2IsToldSo) {
   CloseNow(pair.client);
   RunUntil([&] { return owner.ended(); });
   EXPECT_EQ(owner.reason, "h2_not_http2");
+  Finish();
+}
+
+TEST_P(StreamSuite, EachUnfinishedHeadHasItsOwnTime) {
+  namespace wire = http2::wire;
+  const Pair pair = MakePair();
+  Forget(pair.server);
+  TestOwner owner;
+  owner.connection = &streams().Start(pair.server, {}, {}, owner);
+  const std::string block = wire::Block(wire::Get());
+  SendAll(pair.client, wire::kHello + wire::Settings() + wire::Headers(1, block, wire::kEndStream));
+  RunUntil([&] { return owner.connection->in_head_since() != kNever; });
+  for (uint32_t stream = 1; stream < 7; stream += 2) {
+    const Instant since = owner.connection->in_head_since();
+    RunFor(std::chrono::milliseconds(5));
+    EXPECT_EQ(owner.connection->in_head_since(), since);
+    SendAll(pair.client, wire::Frame(wire::kContinuation, wire::kEndHeaders, stream, "") +
+                             wire::Headers(stream + 2, block, wire::kEndStream));
+    CloseNow(TakeStreamOf(owner));
+    EXPECT_GE(owner.connection->in_head_since() - since, std::chrono::milliseconds(5));
+  }
+  CloseNow(pair.client);
+  RunUntil([&] { return owner.ended(); });
   Finish();
 }
 
