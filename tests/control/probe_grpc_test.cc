@@ -61,7 +61,7 @@ std::string Framed(const std::string& message) {
   return "\0\0\0\0"s + static_cast<char>(message.size()) + message;
 }
 
-struct AnswerCase {
+struct GrpcAnswerCase {
   const char* what;
   int status;
   const char* content_type;
@@ -76,7 +76,7 @@ TEST(GrpcCheck, AnswersAreJudged) {
   const std::string ok = "grpc-status: 0\r\n";
   const std::string serving = Framed("\x08\x01");
   using enum CheckOutcome;
-  const AnswerCase cases[] = {
+  const GrpcAnswerCase cases[] = {
       {"serving", 200, kGrpc, serving, ok, kPassed, "SERVING"},
       {"serving, with a subtype", 200, "application/grpc+proto", serving, ok, kPassed, "SERVING"},
       {"not serving", 200, kGrpc, Framed("\x08\x02"), ok, kStatus, "NOT_SERVING"},
@@ -123,7 +123,7 @@ TEST(GrpcCheck, AnswersAreJudged) {
       {"no type", 200, nullptr, serving, ok, kBadResponse, "bad_response: not gRPC"},
       {"a proxy's error", 503, "text/html", "sorry", "", kStatus, "status 503, expected 200"},
   };
-  for (const AnswerCase& c : cases) {
+  for (const GrpcAnswerCase& c : cases) {
     SCOPED_TRACE(c.what);
     GrpcAnswer answer;
     if (c.content_type != nullptr) answer.AddField("content-type", c.content_type);
