@@ -14,7 +14,7 @@ namespace {
 using health::CheckOutcome;
 using std::string_literals::operator""s;
 
-const SocketAddress kBackend = *SocketAddress::Parse("10.0.0.1:3000");
+const SocketAddress kGrpcBackend = *SocketAddress::Parse("10.0.0.1:3000");
 
 config::HealthCheck CheckOf(std::string service = "") {
   config::HealthCheck check;
@@ -24,7 +24,7 @@ config::HealthCheck CheckOf(std::string service = "") {
 }
 
 TEST(GrpcCheck, AsksForTheServerAsAWhole) {
-  EXPECT_EQ(GrpcCheckRequest(CheckOf(), kBackend, "rondo-health/1"),
+  EXPECT_EQ(GrpcCheckRequest(CheckOf(), kGrpcBackend, "rondo-health/1"),
             "POST /grpc.health.v1.Health/Check HTTP/1.1\r\n"
             "Host: 10.0.0.1:3000\r\n"
             "User-Agent: rondo-health/1\r\n"
@@ -42,7 +42,7 @@ TEST(GrpcCheck, AsksForAServiceByItsName) {
   config::HealthCheck check = CheckOf("a.B");
   check.host = "rpc.example";
   check.headers = {{"user-agent", "lb"}, {"X-Token", "t"}};
-  const std::string request = GrpcCheckRequest(check, kBackend, "rondo-health/1");
+  const std::string request = GrpcCheckRequest(check, kGrpcBackend, "rondo-health/1");
   EXPECT_NE(request.find("Host: rpc.example\r\n"), std::string::npos);
   EXPECT_NE(request.find("user-agent: lb\r\nX-Token: t\r\n"), std::string::npos);
   EXPECT_EQ(request.find("rondo-health"), std::string::npos);
@@ -52,7 +52,7 @@ TEST(GrpcCheck, AsksForAServiceByItsName) {
 
 TEST(GrpcCheck, AsksForAServiceWithALongName) {
   const std::string name(200, 's');
-  const std::string request = GrpcCheckRequest(CheckOf(name), kBackend, "x");
+  const std::string request = GrpcCheckRequest(CheckOf(name), kGrpcBackend, "x");
   EXPECT_TRUE(request.ends_with("\0\0\0\0\xcb\x0a\xc8\x01"s + name + "\r\n0\r\n\r\n"));
 }
 
