@@ -375,7 +375,7 @@ Families OfDocument() {
   const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
   std::ifstream file(root / "docs" / "metrics.md");
   EXPECT_TRUE(file.good());
-  static const std::regex kRow("\\| `([a-z_]+)` \\| ([a-z]+) \\| ([a-z_, ]*)\\|.*");
+  static const std::regex kRow("\\| `([a-z0-9_]+)` \\| ([a-z]+) \\| ([a-z_, ]*)\\|.*");
   static const std::regex kName("[a-z_]+");
   Families families;
   for (std::string line; std::getline(file, line);) {
