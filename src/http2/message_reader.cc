@@ -243,7 +243,6 @@ bool MessageReader::TakeResponse(const OutgoingSection& section) {
   }
   OutgoingHead& head = scratch_->head_;
   std::vector<OutgoingField>& fields = scratch_->fields_;
-  head.status = status;
   fields[kPseudoMax - 1] = {":status", digits};
   SetFields(kPseudoMax - 1);
   if (status == 101) return TakeSwitch(section);
@@ -252,7 +251,6 @@ bool MessageReader::TakeResponse(const OutgoingSection& section) {
     return !section.chunked && !section.has_content_length;
   }
   if (to_tunnel_ && status / 100 == 2) {
-    head.status = 502;
     fields.resize(kPseudoMax);
     fields[kPseudoMax - 1].value = "502";
     fields.push_back({"content-length", "0"});
@@ -282,7 +280,6 @@ bool MessageReader::TakeSwitch(const OutgoingSection& section) {
   Erase(fields, "sec-websocket-accept");
   fields[kPseudoMax - 1].value = "200";
   SetFields(kPseudoMax - 1);
-  head.status = 200;
   head.tunnel = true;
   state_ = State::kTunnel;
   return true;

@@ -72,7 +72,7 @@ size_t StreamEngine::Link::room() const {
 int StreamEngine::Link::OpenStream() {
   RONDO_CHECK(options_.role == http2::Role::kClient);
   if (room() == 0) return -EAGAIN;
-  Stream& stream = *Stream::Make(*this, false);
+  Stream& stream = *Stream::Make(*this);
   stream.set_told();
   ++open_;
   ++unbegun_;
@@ -88,7 +88,7 @@ void StreamEngine::Link::Closed(bool unbegun) {
 
 http2::SessionStream* StreamEngine::Link::OnRequest(const http2::IncomingHead& head, bool ends) {
   if (dead_ || finishing_) return nullptr;
-  Stream& stream = *Stream::Make(*this, true);
+  Stream& stream = *Stream::Make(*this);
   stream.TakeRequest(head, ends);
   news_.PushBack(stream);
   return &stream;

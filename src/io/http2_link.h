@@ -30,7 +30,6 @@ class StreamEngine::Link final : public Http2Connection,
                     BufferRef early, Http2Owner& owner);
 
   // -- Http2Connection --
-  int fd() const override { return fd_; }
   int OpenStream() override;
   size_t room() const override;
   bool takes_tunnels() const override { return session_ != nullptr && session_->takes_tunnels(); }
@@ -57,6 +56,8 @@ class StreamEngine::Link final : public Http2Connection,
 
   // -- for its streams --
   StreamEngine& engine() { return engine_; }
+  // The descriptor below, for addresses.
+  int fd() const { return fd_; }
   // Null where nothing may be asked of it any more.
   http2::Session* live_session() { return dead_ ? nullptr : session_.get(); }
   http2::Session& session() { return *session_; }

@@ -11,19 +11,19 @@ namespace rondo::io {
 
 using http2::ErrorCode;
 
-StreamEngine::Stream* StreamEngine::Stream::Make(Link& link, bool server) {
-  return new (link.engine().frames_.Allocate(sizeof(Stream))) Stream(link, server);
+StreamEngine::Stream* StreamEngine::Stream::Make(Link& link) {
+  return new (link.engine().frames_.Allocate(sizeof(Stream))) Stream(link);
 }
 
-StreamEngine::Stream::Stream(Link& link, bool server)
+StreamEngine::Stream::Stream(Link& link)
     : Op(&OnLook),
       link_(link),
       reader_(link.engine().scratch_),
-      server_(server),
-      opening_(!server),
-      begun_(server) {
+      server_(link.options().role == http2::Role::kServer),
+      opening_(!server_),
+      begun_(server_) {
   link_.all().PushBack(*this);
-  if (!server) reader_.Begin(http2::MessageReader::Kind::kRequest, false, false, link_.scheme());
+  if (!server_) reader_.Begin(http2::MessageReader::Kind::kRequest, false, false, link_.scheme());
 }
 
 StreamEngine::Stream::~Stream() {

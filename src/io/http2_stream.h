@@ -30,7 +30,7 @@ class StreamEngine::Stream final : public Op,
   using InMoved = ListHook<struct StreamMoved>;
   using InLeaving = ListHook<struct StreamLeaving>;
 
-  static Stream* Make(Link& link, bool server);
+  static Stream* Make(Link& link);
 
   // -- from above --
   void Submit(Op& op);
@@ -78,7 +78,7 @@ class StreamEngine::Stream final : public Op,
   void Unpark();
 
  private:
-  Stream(Link& link, bool server);
+  explicit Stream(Link& link);
   ~Stream();
   Freelist& frames();
   // The peer may have seen something of it. REQUIRES: the session is there.
@@ -135,7 +135,7 @@ class StreamEngine::Stream final : public Op,
   uint32_t part_ = 0;
   int32_t receive_error_ = 0;
   int32_t send_error_ = 0;
-  bool server_;
+  const bool server_;
   bool told_ = false;
   bool opening_ = false;       // client: its request has not come yet
   bool begun_ = false;         // the session knows it, or did

@@ -134,8 +134,7 @@ void TakeStep(const MessageReader& reader, const MessageReader::Step& step, Read
     const OutgoingHead& head = reader.head();
     reading->heads.push_back(Copied(head.fields));
     reading->flags = std::to_string(head.interim) + std::to_string(head.ends) +
-                     std::to_string(head.tunnel) + std::to_string(head.status) +
-                     std::string(head.websocket_key);
+                     std::to_string(head.tunnel) + std::string(head.websocket_key);
   } else if (step.what == MessageReader::What::kData) {
     reading->data.append(step.data);
   } else if (step.what == MessageReader::What::kEnd && !reading->ended) {

@@ -34,7 +34,6 @@ struct OutgoingHead {
   // Requests: RFC 8441's extended CONNECT, made of a GET with Upgrade: websocket. Responses: 101,
   // which became 200.
   bool tunnel = false;
-  int status = 0;            // responses
   bool head_method = false;  // requests: HEAD
   // Requests for a tunnel: their Sec-WebSocket-Key.
   std::string_view websocket_key;
@@ -93,8 +92,6 @@ class MessageReader {
   // reader of the same scratch, and as long as the bytes are.
   const OutgoingHead& head() const { return scratch_->head_; }
   std::span<const OutgoingField> trailers() const { return scratch_->fields_; }
-  // A body with a length: what of it is still to come. 0 for all else.
-  uint64_t remaining() const { return state_ == State::kLength ? left_ : 0; }
 
  private:
   enum class State : uint8_t {

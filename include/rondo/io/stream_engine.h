@@ -75,8 +75,6 @@ class Http2Owner {
 class Http2Connection {
  public:
   virtual ~Http2Connection() = default;
-  // The descriptor below, for addresses; the connection closes it.
-  virtual int fd() const = 0;
 
   // Client: the descriptor of a new stream; nothing is sent before its request is. -EAGAIN: no room
   // now.
