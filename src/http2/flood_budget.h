@@ -26,7 +26,6 @@ class FloodBudget {
     kSettings = 20,     // all streams may have to be gone over
   };
   enum class Gain : int32_t {
-    kDataReceived = 1,
     kDataSent = 4,   // so that two WINDOW_UPDATE for each DATA are always within it
     kAnswered = 10,  // so that one stream in two may be reset, however many there are
   };
@@ -34,6 +33,9 @@ class FloodBudget {
   static constexpr size_t kBytesForOne = 256;
   static constexpr int64_t kBurst = 10'000;
   static constexpr int64_t kPerMillisecond = 2;
+  // With each DATA that a peer sends, two WINDOW_UPDATE and a PING: who streams small messages may
+  // say as much beside them.
+  static constexpr int64_t kBeside = 4;
 
   void Refill(Instant now) {
     if (since_ == Instant{}) since_ = now;
@@ -44,8 +46,17 @@ class FloodBudget {
     tokens_ = std::min(kBurst, tokens_ + std::min(passed, kBurst) * kPerMillisecond);
   }
   void Spend(Cost cost) { tokens_ -= static_cast<int32_t>(cost); }
+  // Of WINDOW_UPDATE and PING.
+  void SpendBeside(Cost cost) {
+    const int64_t paid = std::min<int64_t>(beside_, static_cast<int32_t>(cost));
+    beside_ -= paid;
+    tokens_ -= static_cast<int32_t>(cost) - paid;
+  }
+  // DATA came that somebody was told of. It pays for what is said beside it, and for nothing else:
+  // bytes are cheap to send, and would buy resets otherwise.
+  void EarnBeside() { beside_ = std::min(kBurst, beside_ + kBeside); }
   void Earn(Gain gain) { tokens_ = std::min(kBurst, tokens_ + static_cast<int32_t>(gain)); }
-  // Of a body, `bytes` went.
+  // Of a body, `bytes` went out.
   void EarnForData(Gain gain, size_t bytes) {
     const auto more = static_cast<int64_t>(bytes / kBytesForOne);
     tokens_ = std::min(kBurst, tokens_ + static_cast<int32_t>(gain) + more);
@@ -54,6 +65,7 @@ class FloodBudget {
 
  private:
   int64_t tokens_ = kBurst;
+  int64_t beside_ = 0;
   Instant since_{};
 };
 

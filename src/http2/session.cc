@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "http2/session_impl.h"
 #include "http2/session_memory.h"
@@ -152,8 +153,6 @@ bool SessionImpl::Afford(const FrameHead& frame) {
         if ((frame.flags & kFlagEndStream) == 0) budget_.Spend(Cost::kEmptyData);
       } else if ((frame.flags & kFlagPadded) != 0 && frame.length <= kPaddingMax) {
         budget_.Spend(Cost::kFrame);
-      } else {
-        budget_.EarnForData(FloodBudget::Gain::kDataReceived, frame.length);
       }
       break;
     case FrameType::kHeaders:
@@ -170,7 +169,7 @@ bool SessionImpl::Afford(const FrameHead& frame) {
       if (frame.length > kSettingsBytesMax) Fail(ErrorCode::kEnhanceYourCalm, "h2_flood");
       break;
     case FrameType::kPing:
-      budget_.Spend((frame.flags & kFlagAck) != 0 ? Cost::kFrame : Cost::kPing);
+      budget_.SpendBeside((frame.flags & kFlagAck) != 0 ? Cost::kFrame : Cost::kPing);
       break;
     case FrameType::kContinuation:
       budget_.Spend(Cost::kContinuation);
@@ -181,8 +180,10 @@ bool SessionImpl::Afford(const FrameHead& frame) {
       budget_.Spend(Cost::kSettings);
       break;
     case FrameType::kRstStream:
-    case FrameType::kWindowUpdate:
       budget_.Spend(Cost::kFrame);
+      break;
+    case FrameType::kWindowUpdate:
+      budget_.SpendBeside(Cost::kFrame);
       break;
   }
   if (frame.type > FrameType::kContinuation) budget_.Spend(Cost::kFrame);  // an extension
@@ -234,10 +235,12 @@ void SessionImpl::BeginGoaway() {
 }
 
 void SessionImpl::FinishGoaway(ErrorCode code) {
-  if (goaway_finished_ || failure_ != nullptr) return;
+  if ((goaway_finished_ && code == ErrorCode::kNoError) || failure_ != nullptr) return;
   goaway_begun_ = true;
-  goaway_finished_ = true;
-  goaway_last_ = nghttp2_session_get_last_proc_stream_id(session_);
+  // The last stream never grows (RFC 9113 §6.8).
+  if (!std::exchange(goaway_finished_, true)) {
+    goaway_last_ = nghttp2_session_get_last_proc_stream_id(session_);
+  }
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, goaway_last_, static_cast<uint32_t>(code),
                         nullptr, 0);
 }

@@ -49,8 +49,13 @@ void SessionImpl::CheckStreamNumber(int32_t stream_id) {
     if (stream_id % 2 == 1) last_stream_ = stream_id;
     return;
   }
-  if (goaway_finished_ || WasReset(stream_id)) return;
   if (nghttp2_session_find_stream(session_, stream_id) != nullptr) return;
+  if (goaway_finished_) return;  // paid for
+  if (WasReset(stream_id)) {
+    // Trailers that crossed our reset, once for each such stream; but nobody can tell how often.
+    budget_.Spend(FloodBudget::Cost::kFrame);
+    return;
+  }
   Fail(ErrorCode::kProtocolError, "h2_protocol_error");
 }
 
@@ -170,6 +175,7 @@ void SessionImpl::TakeResponse(SessionStream& stream, bool ends) {
   }
   stream.answered_ = true;
   BeginBody(stream, head, ends);
+  if (ends) budget_.Earn(FloodBudget::Gain::kAnswered);
   owner_.OnResponse(stream, head, ends);
 }
 
@@ -219,6 +225,7 @@ void SessionImpl::TakeData(SessionStream& stream, std::string_view bytes) {
     return;
   }
   if (stream.length_known_) stream.body_left_ -= bytes.size();
+  budget_.EarnBeside();
   owner_.OnData(stream, bytes);
 }
 
@@ -297,8 +304,10 @@ int SessionImpl::OnClose(nghttp2_session*, int32_t stream_id, uint32_t code, voi
   SessionStream* stream = self.Find(stream_id);
   if (stream == nullptr) return 0;
   nghttp2_session_set_stream_user_data(self.session_, stream_id, nullptr);
-  // By the client, or because of something that it did: either way it was begun for nothing.
-  if (self.server() && code != NGHTTP2_NO_ERROR && !stream->reset_here_) {
+  // By the client, whatever code it says, or because of something that it did: either way it was
+  // begun for nothing.
+  const bool reset = stream->reset_there_ || code != NGHTTP2_NO_ERROR;
+  if (self.server() && reset && !stream->reset_here_) {
     self.budget_.Spend(FloodBudget::Cost::kReset);
   }
   SessionOwner::Closing closing;

@@ -315,5 +315,28 @@ TEST_F(Server, S6_8_GoawaySaysWhichWasTheLast) {
   EXPECT_EQ(Of(kHeaders).size(), 3u);
 }
 
+TEST_F(Server, S6_8_AnErrorIsStillSaidBehindTheLastGoawayAndItsStreamsAreNoMore) {
+  Meet();
+  Ask(1);
+  end.session->FinishGoaway(ErrorCode::kNoError);
+  // Behind the last stream, before that could be said.
+  Say(Headers(3, Block(Get())));
+  ASSERT_TRUE(SaidGoaway(ErrorCode::kNoError)) << Summary();
+  EXPECT_TRUE(SaidReset(3, ErrorCode::kRefusedStream)) << Summary();
+  end.session->FinishGoaway(ErrorCode::kNoError);
+  Listen();
+  EXPECT_TRUE(seen.empty()) << Summary();
+  end.session->FinishGoaway(ErrorCode::kEnhanceYourCalm);
+  Listen();
+  ASSERT_TRUE(SaidGoaway(ErrorCode::kEnhanceYourCalm)) << Summary();
+  EXPECT_EQ(Of(kGoaway)[0].number(), 1u);
+  Say(Headers(5, Block(Get())));
+  EXPECT_EQ(end.all.size(), 1u);
+  // The one that it names is answered.
+  EXPECT_EQ(end.Answer(end.all[0]), 0);
+  Listen();
+  EXPECT_EQ(Of(kHeaders).size(), 1u);
+}
+
 }  // namespace
 }  // namespace rondo::http2

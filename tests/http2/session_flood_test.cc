@@ -32,15 +32,84 @@ class Flood : public ServerFrames {
   size_t held = 0;  // the most blocks that were in use beside those from before
 };
 
-TEST_F(Flood, RapidResetIsCutOff) {  // CVE-2023-44487
+TEST(Floods, RapidResetIsCutOff) {  // CVE-2023-44487
+  class Case : public Flood {
+   public:
+    void TestBody() override {}
+    void Run(ErrorCode code) {
+      Meet();
+      const std::string block = Block(Get());
+      const int streams =
+          Pour([&](int i) { return Headers(Odd(i), block) + RstStream(Odd(i), code); });
+      EXPECT_LE(streams, 1000);
+      EXPECT_GE(streams, 500);
+      EXPECT_LT(held, 100u);
+      for (const TestStream& stream : end.all) EXPECT_TRUE(stream.closed);
+    }
+  };
+  // Its code is the client's to choose.
+  for (const ErrorCode code : {ErrorCode::kCancel, ErrorCode::kNoError, ErrorCode::kInternalError,
+                               static_cast<ErrorCode>(0xfffffff0)}) {
+    SCOPED_TRACE(static_cast<uint32_t>(code));
+    Case().Run(code);
+  }
+}
+
+TEST_F(Flood, BytesDoNotBuyResets) {
   Meet();
-  const std::string block = Block(Get());
-  const int streams =
-      Pour([&](int i) { return Headers(Odd(i), block) + RstStream(Odd(i), ErrorCode::kCancel); });
-  EXPECT_LE(streams, 1000);
-  EXPECT_GE(streams, 500);
-  EXPECT_LT(held, 100u);
-  for (const TestStream& stream : end.all) EXPECT_TRUE(stream.closed);
+  const std::string block = Block(Post());
+  std::string bytes;
+  EXPECT_LE(Pour(
+                [&](int i) {
+                  bytes = Headers(Odd(i), block, kEndHeaders);
+                  for (int piece = 0; piece < 12; ++piece) bytes += Data(Odd(i), "x");
+                  return bytes + Data(Odd(i), std::string(10'000, 'x')) +
+                         RstStream(Odd(i), ErrorCode::kCancel);
+                },
+                2000),
+            1000);
+}
+
+TEST_F(Flood, BytesForNobodyBuyNothing) {
+  Meet();
+  Upload(1);
+  end.session->Reset(end.all.back(), ErrorCode::kCancel);
+  Listen();
+  std::string bytes;
+  for (int i = 0; i < 10; ++i) bytes += Data(1, "x");
+  bytes += Data(1, std::string(16'000, 'x'));
+  EXPECT_LE(Pour([&](int) { return bytes + Ping("12345678"); }, 20'000), 5001);
+}
+
+TEST_F(Flood, HeadsOfStreamsThatWereResetAreCutOff) {
+  Meet();
+  const std::string trailers = Block({{"late", "trailers"}});
+  // So many that nobody knows any more which they were.
+  for (int i = 0; i < 65; ++i) {
+    TestStream& stream = Upload(Odd(i));
+    end.session->Reset(stream, ErrorCode::kCancel);
+    Listen();
+    // One each is what an honest client may send before it knows.
+    ASSERT_EQ(Say(Headers(Odd(i), trailers)), Session::State::kOpen) << i;
+  }
+  EXPECT_LE(Pour([&](int) { return Headers(1, trailers); }, 20'000), 10'001);
+}
+
+TEST_F(Flood, TrailersOfStreamsThatAreOpenCostNothing) {
+  Meet();
+  for (int i = 0; i < 65; ++i) {
+    end.session->Reset(Upload(Odd(i)), ErrorCode::kCancel);
+    Listen();
+  }
+  const std::string trailers = Block({{"checksum", "1"}});
+  // None of these is answered, which would give something back.
+  for (int i = 65; i < 20'000; ++i) {
+    TestStream& stream = Upload(Odd(i));
+    ASSERT_EQ(Say(Headers(Odd(i), trailers)), Session::State::kOpen) << i;
+    ASSERT_TRUE(stream.ended);
+    end.session->Reset(stream, ErrorCode::kNoError);
+    Listen();
+  }
 }
 
 TEST_F(Flood, RapidResetIsCutOffInOneReadToo) {
@@ -242,6 +311,18 @@ TEST_F(Flood, SmallMessagesBothWaysAreServedForEver) {
   }
 }
 
+TEST_F(Flood, SmallMessagesOneWayAreServedForEver) {
+  Meet();
+  TestStream& stream = Upload(1);
+  for (int i = 0; i < 50'000; ++i) {
+    // All of it in one read, the frames beside a message in front of it.
+    ASSERT_EQ(Say(WindowUpdate(0, 6) + WindowUpdate(1, 6) + Ping("12345678") + Data(1, "message")),
+              Session::State::kOpen)
+        << i;
+  }
+  EXPECT_EQ(stream.data.size(), 50'000u * 7);
+}
+
 TEST_F(Flood, AQuietConnectionMayPingForEver) {
   Meet();
   for (int i = 0; i < 50'000; ++i) {
@@ -263,6 +344,31 @@ TEST_F(ClientFlood, ABackendThatRefusesManyStreamsIsNoFlood) {
   }
 }
 
+TEST_F(ClientFlood, ABackendThatHintsBeforeEachAnswerIsNoFlood) {
+  Meet();
+  for (int i = 0; i < 5000; ++i) {
+    TestStream& stream = Ask();
+    Answer(stream, {{":status", "103"}}, false);
+    Answer(stream, {{":status", "304"}});
+    ASSERT_EQ(end.session->state(), Session::State::kOpen) << i;
+    ASSERT_TRUE(stream.headed && stream.ended);
+  }
+}
+
+TEST_F(ClientFlood, SmallMessagesBothWaysAreServedForEver) {
+  Meet();
+  TestStream& stream = Ask(false);
+  stream.body_ends = false;
+  Answer(stream, Ok(), false);
+  for (int i = 0; i < 50'000; ++i) {
+    stream.body = "message";
+    end.session->Resume(stream);
+    ASSERT_EQ(Say(Data(1, "answer") + Ping("12345678") + WindowUpdate(0, 7) + WindowUpdate(1, 7)),
+              Session::State::kOpen)
+        << i;
+  }
+}
+
 TEST_F(ClientFlood, InterimAnswersWithoutEndAreCutOff) {
   Meet();
   TestStream& stream = Ask();
@@ -274,6 +380,20 @@ TEST_F(ClientFlood, InterimAnswersWithoutEndAreCutOff) {
   }
   EXPECT_LE(said, 2001);
   EXPECT_FALSE(stream.headed);
+}
+
+TEST(FloodBudget, DataPaysForWindowsAndPingsAloneAndNotWithoutEnd) {
+  using Cost = FloodBudget::Cost;
+  FloodBudget budget;
+  for (int i = 0; i < 1'000'000; ++i) budget.EarnBeside();
+  for (int i = 0; i < FloodBudget::kBurst / 2; ++i) budget.SpendBeside(Cost::kPing);
+  for (int i = 0; i < FloodBudget::kBurst; ++i) budget.SpendBeside(Cost::kFrame);
+  EXPECT_FALSE(budget.exhausted());
+  budget.EarnBeside();
+  budget.SpendBeside(Cost::kPing);
+  EXPECT_FALSE(budget.exhausted());
+  budget.Spend(Cost::kFrame);
+  EXPECT_TRUE(budget.exhausted());
 }
 
 TEST(FloodBudget, RefillsWithTimeUpToABurst) {

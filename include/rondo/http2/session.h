@@ -160,7 +160,8 @@ class Session {
 
   // -- the connection --
   // Server: says GOAWAY with the largest stream number, so that requests on their way are still
-  // taken (RFC 9113 §6.8). FinishGoaway, a moment later, says which was the last one.
+  // taken (RFC 9113 §6.8). FinishGoaway, a moment later, says which was the last one; called again
+  // with an error, it says that too, with the same last one.
   virtual void BeginGoaway() = 0;
   virtual void FinishGoaway(ErrorCode code) = 0;
   // Streams that are not over.
