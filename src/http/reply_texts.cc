@@ -1,4 +1,7 @@
 // What statuses are called, and what reasons mean to a person who reads them in an answer.
+#include <cstddef>
+#include <iterator>
+
 #include "rondo/http/local_reply.h"
 
 namespace rondo::http {
@@ -94,7 +97,6 @@ constexpr Message kMessages[] = {
     {"total_timeout", "the exchange took longer than this route allows"},
     {"grpc_timeout", "the call took longer than its client waits"},
     {"upgrade_not_allowed", "this route does not lead to a WebSocket"},
-    {"connect_protocol", "the only protocol that CONNECT leads to is websocket"},
     {"shutdown", "this server is shutting down"},
     // First lines.
     {"tls_on_plain_listener", "this port speaks plain HTTP, and the request began like TLS"},
@@ -129,14 +131,6 @@ constexpr Message kMessages[] = {
     {"several_hosts", "the request has more than one Host header"},
     {"empty_host", "the Host header is empty"},
     {"bad_host", "the Host header is not valid"},
-    // What HTTP/2 adds.
-    {"header_name", "a header name is not a token in lower case"},
-    {"header_value", "a header value has a control character, or white space at an end"},
-    {"connection_header", "a header of one connection alone, which HTTP/2 has none of"},
-    {"pseudo_header", "the pseudo-headers are not those of a request"},
-    {"authority_and_host_differ", ":authority and Host do not say the same"},
-    {"no_authority", "the request has neither :authority nor Host"},
-    {"content_length", "Content-Length is not the length of the body"},
     // Header blocks of HTTP/2.
     {"header_name", "a header name is not a token in lower case"},
     {"header_value", "a header value has a control character in it, or white space at its ends"},
@@ -164,6 +158,17 @@ constexpr Message kMessages[] = {
     {"trailers_too_large", "the trailers are larger than this server accepts"},
     {"too_many_trailers", "there are more trailers than this server accepts"},
 };
+
+// The second text of a reason would never be seen.
+consteval bool EachReasonStandsOnce() {
+  for (size_t i = 0; i < std::size(kMessages); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (kMessages[i].reason == kMessages[j].reason) return false;
+    }
+  }
+  return true;
+}
+static_assert(EachReasonStandsOnce());
 
 std::string_view MessageOfStatus(int status) {
   if (status >= 500) return "the request could not be served";
