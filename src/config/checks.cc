@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/text.h"
+#include "rondo/base/hex.h"
 #include "rondo/config/scalar.h"
 
 namespace rondo::config {
@@ -77,13 +78,6 @@ std::string AddressProblem(std::string_view text, Role role) {
         example, "`");
   }
   return Cat("is not an address and port: write it like `", example, "`");
-}
-
-int HexValue(char c) {
-  if (IsDigit(c)) return c - '0';
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
 }
 
 // RFC 3986 §2.3

@@ -6,6 +6,7 @@
 
 #include "config/key_tables.h"
 #include "config/text.h"
+#include "rondo/base/hex.h"
 #include "rondo/config/scalar.h"
 #include "rondo/http/field.h"
 #include "rondo/http/header_edits.h"
@@ -26,9 +27,6 @@ Checked<T> Wrong(std::string problem) {
 }
 
 bool IsAlpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool IsHexDigit(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
 
 // Whether `text` begins with a scheme and an authority, "https://example.com".
 bool IsAbsoluteUrl(std::string_view text) {
@@ -140,7 +138,7 @@ std::string UriProblem(std::string_view text) {
     return "has a character that a URL can not hold: write it escaped, as in `%7B`";
   }
   for (size_t i = text.find('%'); i != std::string_view::npos; i = text.find('%', i + 1)) {
-    if (i + 2 >= text.size() || !IsHexDigit(text[i + 1]) || !IsHexDigit(text[i + 2])) {
+    if (i + 2 >= text.size() || HexValue(text[i + 1]) < 0 || HexValue(text[i + 2]) < 0) {
       return "has a `%` without two hexadecimal digits: a percent sign is `%25`";
     }
   }

@@ -1,14 +1,9 @@
 #include "control/admin_target.h"
 
+#include "rondo/base/hex.h"
+
 namespace rondo::control {
 namespace {
-
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 enum class Plus : uint8_t { kLiteral, kSpace };
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "control/probe_http.h"
+#include "rondo/base/hex.h"
 #include "rondo/http/body.h"
 #include "rondo/http/field.h"
 #include "rondo/http/grpc.h"
@@ -65,13 +66,6 @@ std::string_view CodeName(int code) {
                                                 "UNAUTHENTICATED"};
   const auto index = static_cast<size_t>(code);
   return index < std::size(kNames) ? kNames[index] : "not a code of gRPC";
-}
-
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 // A grpc-message, percent-decoded, for people to read.

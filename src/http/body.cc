@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "rondo/base/check.h"
+#include "rondo/base/hex.h"
 
 namespace rondo::http {
 namespace {
@@ -11,13 +12,6 @@ namespace {
 constexpr uint32_t kExtensionBytesMax = 256;
 constexpr uint8_t kSizeDigitsMax = 16;
 constexpr uint64_t kChunkSizeMax = (uint64_t{1} << 60) - 1;
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // Control characters, but not the tab.
 bool IsControl(char c) {
@@ -118,7 +112,7 @@ BodyDecoder::Step BodyDecoder::DecodeChunked(char* bytes, size_t n) {
 const char* BodyDecoder::TakeFramingByte(char c) {
   switch (state_) {
     case State::kChunkSize:
-      if (HexDigit(c) < 0) return "bad_chunk_size";
+      if (HexValue(c) < 0) return "bad_chunk_size";
       remaining_ = 0;
       size_digits_ = 0;
       extension_bytes_ = 0;
@@ -160,7 +154,7 @@ const char* BodyDecoder::TakeFramingByte(char c) {
 }
 
 const char* BodyDecoder::TakeSizeByte(char c) {
-  const int digit = HexDigit(c);
+  const int digit = HexValue(c);
   if (digit >= 0) {
     if (++size_digits_ > kSizeDigitsMax) return "chunk_size_overflow";
     if (remaining_ > kChunkSizeMax >> 4) return "chunk_size_overflow";

@@ -2,6 +2,7 @@
 
 #include "outgoing_section.h"
 #include "rondo/base/check.h"
+#include "rondo/base/hex.h"
 #include "rondo/http/field.h"
 #include "rondo/http2/outgoing.h"
 
@@ -20,13 +21,6 @@ size_t EndOfSection(std::string_view text, size_t from) {
   if (text.starts_with("\r\n")) return 2;
   const size_t at = text.find("\r\n\r\n", from < 3 ? 0 : from - 3);
   return at == kNone ? kNone : at + 4;
-}
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 void Erase(std::vector<OutgoingField>& fields, std::string_view name) {
@@ -117,7 +111,7 @@ bool MessageReader::TakeFramingByte(char c) {
         state_ = State::kChunkSizeLf;
         return true;
       }
-      const int digit = HexDigit(c);
+      const int digit = HexValue(c);
       if (digit < 0 || left_ > kChunkSizeMax >> 4) return false;
       left_ = left_ << 4 | static_cast<uint64_t>(digit);
       return true;

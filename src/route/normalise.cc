@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "rondo/base/hex.h"
+
 namespace rondo::route {
 namespace {
 
@@ -47,13 +49,6 @@ const char* RefusalOf(char c) {
   if (c == '\\') return "path_backslash";
   if (c == '#') return "path_fragment";
   return "path_control_byte";
-}
-
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 // Whether `rest`, which follows a slash, needs that slash's segment looked at: another slash, or

@@ -2,15 +2,10 @@
 
 #include <cstddef>
 
+#include "rondo/base/hex.h"
+
 namespace rondo::route {
 namespace {
-
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // Takes one decoded byte off the front of `raw`, which is not empty.
 char TakeByte(std::string_view* raw) {

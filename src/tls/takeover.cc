@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "rondo/base/hex.h"
 #include "tls/contexts.h"
 #include "tls/record_channel.h"
 
@@ -18,20 +19,14 @@ int TakeoverIndex() {
   return index;
 }
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
 // The secret at the end of a line of the key log: "LABEL CLIENT_RANDOM SECRET", hexadecimal.
 void ReadSecret(std::string_view line, Takeover::Direction& direction) {
   const std::string_view hex = line.substr(line.rfind(' ') + 1);
   const size_t bytes = hex.size() / 2;
   if (bytes > direction.secret.size()) return;
   for (size_t i = 0; i < bytes; ++i) {
-    const int high = HexDigit(hex[2 * i]);
-    const int low = HexDigit(hex[2 * i + 1]);
+    const int high = HexValue(hex[2 * i]);
+    const int low = HexValue(hex[2 * i + 1]);
     if (high < 0 || low < 0) return;
     direction.secret[i] = static_cast<uint8_t>(high << 4 | low);
   }
