@@ -25,8 +25,9 @@ constexpr std::array<bool, 256> kHostChars = MakeHostTable();
 bool IsValidPort(std::string_view port) {
   uint32_t value = 0;
   for (char c : port) {
-    if (c < '0' || c > '9') return false;
-    value = value * 10 + static_cast<uint32_t>(c - '0');
+    const uint32_t digit = static_cast<uint32_t>(c) - '0';
+    if (digit > 9) return false;
+    value = value * 10 + digit;
     if (value > 65535) return false;
   }
   return true;
@@ -44,10 +45,11 @@ bool IsValidAuthority(std::string_view text) {
     text.remove_prefix(close + 1);
     return text.empty() || (text.front() == ':' && IsValidPort(text.substr(1)));
   }
-  size_t i = 0;
-  while (i < text.size() && kHostChars[static_cast<uint8_t>(text[i])]) ++i;
-  if (i == text.size()) return true;
-  return i > 0 && text[i] == ':' && IsValidPort(text.substr(i + 1));
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  while (p != end && kHostChars[static_cast<uint8_t>(*p)]) ++p;
+  if (p == end) return true;
+  return p != text.data() && *p == ':' && IsValidPort({p + 1, static_cast<size_t>(end - p - 1)});
 }
 
 }  // namespace rondo::http

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "rondo/base/check.h"
+#include "rondo/base/text_word.h"
 
 namespace rondo::http {
 namespace {
@@ -114,7 +115,18 @@ constexpr std::array<bool, 256> MakeTokenTable() {
 }
 constexpr std::array<bool, 256> kTokenChars = MakeTokenTable();
 
-char LowerAscii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+// Whether two words of text are equal but for the case of letters.
+bool EqualButForCase(uint64_t a, uint64_t b) {
+  constexpr uint64_t kCaseBits = EveryByte(0x20);
+  const uint64_t different = a ^ b;
+  if (different == 0) return true;
+  if ((different & ~kCaseBits) != 0) return false;
+  // The top bit of each byte that is a letter: no sum runs over into the next byte.
+  const uint64_t low = (a | kCaseBits) & EveryByte(0x7f);
+  const uint64_t letters =
+      (low + EveryByte(0x80 - 'a')) & ~(low + EveryByte(0x80 - 'z' - 1)) & ~a & EveryByte(0x80);
+  return ((different << 2) & ~letters) == 0;
+}
 
 }  // namespace
 
@@ -195,11 +207,13 @@ bool MayBeTrailer(FieldId id) {
 }
 
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (a[i] != b[i] && LowerAscii(a[i]) != LowerAscii(b[i])) return false;
+  const size_t n = a.size();
+  if (n != b.size()) return false;
+  if (n < 8) return n == 0 || EqualButForCase(LoadShort(a), LoadShort(b));
+  for (size_t i = 0; i + 8 < n; i += 8) {
+    if (!EqualButForCase(LoadWord(a.data() + i), LoadWord(b.data() + i))) return false;
   }
-  return true;
+  return EqualButForCase(LoadWord(a.data() + n - 8), LoadWord(b.data() + n - 8));
 }
 
 bool IsTokenChar(char c) { return kTokenChars[static_cast<uint8_t>(c)]; }
@@ -212,11 +226,25 @@ bool IsToken(std::string_view text) {
 }
 
 bool IsVisibleAscii(std::string_view text) {
-  for (char c : text) {
-    const uint8_t byte = static_cast<uint8_t>(c);
-    if (byte <= 0x20 || byte >= 0x7f) return false;
+  // The top bit is set by bytes beyond ASCII, by 0x7f plus 1, and not by those that 0x5f does not
+  // lift there: what is not above 0x20.
+  const auto visible = [](uint64_t word) {
+    const uint64_t low = word & EveryByte(0x7f);
+    return (((low + EveryByte(0x5f)) & ~(low + EveryByte(1)) & ~word) & EveryByte(0x80)) ==
+           EveryByte(0x80);
+  };
+  const size_t n = text.size();
+  if (n < 8) {
+    for (char c : text) {
+      const auto byte = static_cast<uint8_t>(c);
+      if (byte <= 0x20 || byte >= 0x7f) return false;
+    }
+    return true;
   }
-  return true;
+  for (size_t i = 0; i + 8 < n; i += 8) {
+    if (!visible(LoadWord(text.data() + i))) return false;
+  }
+  return visible(LoadWord(text.data() + n - 8));
 }
 
 std::string_view TrimOws(std::string_view text) {

@@ -3,8 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
+
+#include "rondo/base/text_word.h"
 
 namespace rondo::http {
 
@@ -14,19 +15,8 @@ class HeadWriter {
   explicit HeadWriter(char* out) : begin_(out), p_(out) {}
 
   void Text(std::string_view text) {
-    // Most pieces are short: two overlapping words are cheaper than a call.
-    const size_t n = text.size();
-    if (n >= 8 && n <= 16) {
-      uint64_t head;
-      uint64_t tail;
-      std::memcpy(&head, text.data(), 8);
-      std::memcpy(&tail, text.data() + n - 8, 8);
-      std::memcpy(p_, &head, 8);
-      std::memcpy(p_ + n - 8, &tail, 8);
-    } else if (n != 0) {
-      std::memcpy(p_, text.data(), n);
-    }
-    p_ += n;
+    CopyText(p_, text.data(), text.size());
+    p_ += text.size();
   }
   void Byte(char c) { *p_++ = c; }
   void EndLine() {

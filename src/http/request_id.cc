@@ -1,13 +1,31 @@
+#include <array>
+#include <cstring>
+
 #include "rondo/http/forwarding.h"
 
 namespace rondo::http {
 
-void MakeRequestId(uint64_t a, uint64_t b, char out[32]) {
+namespace {
+
+// Two hexadecimal digits for each byte.
+constexpr std::array<std::array<char, 2>, 256> kHexPairs = [] {
   constexpr char kDigits[] = "0123456789abcdef";
-  for (int i = 0; i < 16; ++i) {
-    out[i] = kDigits[(a >> (60 - 4 * i)) & 15];
-    out[16 + i] = kDigits[(b >> (60 - 4 * i)) & 15];
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (size_t i = 0; i < pairs.size(); ++i) pairs[i] = {kDigits[i >> 4], kDigits[i & 15]};
+  return pairs;
+}();
+
+void WriteHex(uint64_t number, char* out) {
+  for (int shift = 56; shift >= 0; shift -= 8, out += 2) {
+    std::memcpy(out, kHexPairs[number >> shift & 0xff].data(), 2);
   }
+}
+
+}  // namespace
+
+void MakeRequestId(uint64_t a, uint64_t b, char out[32]) {
+  WriteHex(a, out);
+  WriteHex(b, out + 16);
 }
 
 bool IsValidRequestId(std::string_view id) {

@@ -104,8 +104,10 @@ void RequestBuilder::AddPseudo(std::string_view name, std::string_view value) {
     if (!has_scheme_) return malformed();
   } else if (name == ":authority") {
     if (!authority_.empty()) return malformed();
-    if (value.find('@') != std::string_view::npos) return Refuse(400, "no_authority");
-    if (!http::IsValidAuthority(value)) return malformed();
+    if (!http::IsValidAuthority(value)) {
+      if (value.find('@') != std::string_view::npos) return Refuse(400, "no_authority");
+      return malformed();
+    }
     if (value.size() > bytes_max_) return Refuse(431, "headers_too_large");
     authority_ = value;
   } else if (name == ":protocol") {

@@ -207,11 +207,11 @@ bool MessageReader::TakeRequest(const OutgoingSection& section) {
   head.head_method = method == "HEAD";
   head.websocket_key = section.websocket_key;
   if (head.tunnel) Erase(fields, "sec-websocket-key");
-  fields[0] = {":protocol", "websocket"};
-  fields[1] = {":method", head.tunnel ? "CONNECT" : method};
-  fields[2] = {":scheme", scheme_};
-  fields[3] = {":authority", section.host};
-  fields[4] = {":path", target};
+  fields[0] = {":protocol", "websocket", false, true};
+  fields[1] = {":method", head.tunnel ? "CONNECT" : method, false, true};
+  fields[2] = {":scheme", scheme_, false, true};
+  fields[3] = {":authority", section.host, false, true};
+  fields[4] = {":path", target, false, true};
   SetFields(head.tunnel ? 0 : 1);
   if (head.tunnel) {
     state_ = State::kTunnel;
@@ -237,7 +237,7 @@ bool MessageReader::TakeResponse(const OutgoingSection& section) {
   }
   OutgoingHead& head = scratch_->head_;
   std::vector<OutgoingField>& fields = scratch_->fields_;
-  fields[kPseudoMax - 1] = {":status", digits};
+  fields[kPseudoMax - 1] = {":status", digits, false, true};
   SetFields(kPseudoMax - 1);
   if (status == 101) return TakeSwitch(section);
   if (status < 200) {

@@ -1,5 +1,7 @@
 #include "outgoing_section.h"
 
+#include <cstring>
+
 #include "field_checks.h"
 
 namespace rondo::http2 {
@@ -39,12 +41,16 @@ class Lines {
   bool TakeFirstLine(std::string_view* line) { return TakeText(line) && !line->empty(); }
 
   FieldId id() const { return id_; }
+  // REQUIRES: id() is kOther.
+  bool name_is_lower() const { return name_is_lower_; }
   std::string_view name() const { return name_; }
   std::string_view value() const { return value_; }
   // How much was taken.
   size_t size() const { return static_cast<size_t>(p_ - begin_); }
 
  private:
+  // Whether a name that is not known is a token.
+  bool CheckName();
   // Up to the next CRLF, which goes too.
   bool TakeText(std::string_view* text);
 
@@ -52,6 +58,7 @@ class Lines {
   const char* p_;
   const char* end_;
   FieldId id_ = FieldId::kOther;
+  bool name_is_lower_ = false;
   std::string_view name_;
   std::string_view value_;
 };
@@ -70,30 +77,51 @@ Lines::Next Lines::Take() {
     p_ += 2;
     return Next::kEnd;
   }
-  std::string_view line;
-  if (!TakeText(&line)) return Next::kBad;
-  const size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return Next::kBad;
-  name_ = line.substr(0, colon);
-  value_ = http::TrimOws(line.substr(colon + 1));
+  const auto* colon =
+      static_cast<const char*>(std::memchr(p_, ':', static_cast<size_t>(end_ - p_)));
+  if (colon == nullptr) return Next::kBad;
+  name_ = {p_, static_cast<size_t>(colon - p_)};
   // A name that is known is a token.
   id_ = http::FieldIdOf(name_);
-  return id_ != FieldId::kOther || http::IsToken(name_) ? Next::kLine : Next::kBad;
+  if (id_ == FieldId::kOther && !CheckName()) return Next::kBad;
+  p_ = colon + 1;
+  if (!TakeText(&value_)) return Next::kBad;
+  value_ = http::TrimOws(value_);
+  return Next::kLine;
+}
+
+bool Lines::CheckName() {
+  int changed = 0;
+  for (const char c : name_) {
+    const char lower = kLowerToken[static_cast<uint8_t>(c)];
+    if (lower == '\0') return false;
+    changed |= lower ^ c;
+  }
+  name_is_lower_ = changed == 0;
+  return !name_.empty();
 }
 
 // The name as HTTP/2 has it.
 std::string_view LowerName(const Lines& lines, std::string& names) {
   if (lines.id() != FieldId::kOther) return http::NameOf(lines.id());
-  if (IsFieldName(lines.name())) return lines.name();
+  if (lines.name_is_lower()) return lines.name();
   const size_t begin = names.size();
-  for (char c : lines.name()) names.push_back(kLowerToken[static_cast<uint8_t>(c)]);
-  return std::string_view(names).substr(begin);
+  const size_t size = lines.name().size();
+  names.append(lines.name());
+  char* const name = names.data() + begin;
+  for (size_t i = 0; i < size; ++i) name[i] = kLowerToken[static_cast<uint8_t>(name[i])];
+  return {name, size};
 }
 
-// What a field says about the message. `*keep`: whether it goes out as a field too.
+// The few names that are not just passed on.
+bool IsListed(FieldId id) {
+  return id == FieldId::kHost || id == FieldId::kContentLength || id == FieldId::kTe ||
+         IsConnectionField(id);
+}
+
+// What a listed field says about the message. `*keep`: whether it goes out as a field too.
 bool TakeListed(FieldId id, std::string_view value, OutgoingSection* section, bool* keep) {
   *keep = false;
-  // No list of all cases: this asks for the few names that are not just passed on.
   if (id == FieldId::kHost && section->is_request) {
     if (!section->host.empty() || value.empty()) return false;
     section->host = value;
@@ -134,15 +162,19 @@ bool ReadHeadSection(std::string_view text, std::vector<OutgoingField>& fields, 
     if (next == Lines::Next::kBad) return false;
     if (next == Lines::Next::kEnd) break;
     const FieldId id = lines.id();
-    bool keep = true;
-    if (id != FieldId::kOther && !TakeListed(id, lines.value(), section, &keep)) return false;
-    if (id == FieldId::kConnection) names_upgrade |= Lists(lines.value(), "upgrade");
-    if (id == FieldId::kUpgrade) to_websocket |= http::EqualsIgnoreCase(lines.value(), "websocket");
-    if (!keep) continue;
+    if (IsListed(id)) {
+      bool keep = true;
+      if (!TakeListed(id, lines.value(), section, &keep)) return false;
+      if (id == FieldId::kConnection) names_upgrade |= Lists(lines.value(), "upgrade");
+      if (id == FieldId::kUpgrade) {
+        to_websocket |= http::EqualsIgnoreCase(lines.value(), "websocket");
+      }
+      if (!keep) continue;
+    }
     const std::string_view name = LowerName(lines, names);
     if (id == FieldId::kOther && name == "sec-websocket-key")
       section->websocket_key = lines.value();
-    fields.push_back({name, lines.value(), IsSensitive(id, name)});
+    fields.push_back({name, lines.value(), IsSensitive(id, name), id != FieldId::kOther});
   }
   section->upgrade = names_upgrade && to_websocket;
   *size = lines.size();
@@ -160,7 +192,7 @@ bool ReadTrailerSection(std::string_view text, std::vector<OutgoingField>& field
     const FieldId id = lines.id();
     if (!http::MayBeTrailer(id)) continue;
     const std::string_view name = LowerName(lines, names);
-    fields.push_back({name, lines.value(), IsSensitive(id, name)});
+    fields.push_back({name, lines.value(), IsSensitive(id, name), id != FieldId::kOther});
   }
 }
 

@@ -173,9 +173,11 @@ bool SessionImpl::OpenStream(SessionStream& stream, const OutgoingHead& head) {
 std::span<const nghttp2_nv> SessionImpl::Fields(std::span<const OutgoingField> fields) {
   fields_.clear();
   for (const OutgoingField& field : fields) {
-    fields_.push_back(
-        {Bytes(field.name), Bytes(field.value), field.name.size(), field.value.size(),
-         static_cast<uint8_t>(field.sensitive ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE)});
+    int flags = NGHTTP2_NV_FLAG_NONE;
+    if (field.sensitive) flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    if (field.name_is_static) flags |= NGHTTP2_NV_FLAG_NO_COPY_NAME;
+    fields_.push_back({Bytes(field.name), Bytes(field.value), field.name.size(), field.value.size(),
+                       static_cast<uint8_t>(flags)});
   }
   return fields_;
 }

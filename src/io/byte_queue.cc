@@ -1,9 +1,10 @@
 #include "io/byte_queue.h"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 #include <utility>
+
+#include "rondo/base/text_word.h"
 
 namespace rondo::io {
 
@@ -20,7 +21,7 @@ void ByteQueue::Append(Freelist& frames, std::string_view bytes) {
       last_ = block;
     }
     const size_t count = std::min<size_t>(bytes.size(), last_->capacity - last_->end);
-    std::memcpy(last_->bytes() + last_->end, bytes.data(), count);
+    CopyText(last_->bytes() + last_->end, bytes.data(), count);
     last_->end += static_cast<uint32_t>(count);
     size_ += count;
     bytes.remove_prefix(count);
@@ -39,7 +40,7 @@ size_t ByteQueue::Take(Freelist& frames, char* out, size_t room) {
   size_t taken = 0;
   while (first_ != nullptr && taken < room) {
     const size_t count = std::min<size_t>(room - taken, first_->end - first_->begin);
-    std::memcpy(out + taken, first_->bytes() + first_->begin, count);
+    CopyText(out + taken, first_->bytes() + first_->begin, count);
     first_->begin += static_cast<uint32_t>(count);
     taken += count;
     if (first_->begin == first_->end) Drop(frames);

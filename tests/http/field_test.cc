@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "rondo/http/find_control.h"
 
 namespace rondo::http {
 namespace {
@@ -50,6 +53,56 @@ TEST(Field, TrimsAndCompares) {
   EXPECT_TRUE(IsToken("a!9"));
   EXPECT_FALSE(IsToken(""));
   EXPECT_FALSE(IsToken("a b"));
+}
+
+// Byte by byte, as it is meant.
+bool SameButForCase(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+// Every pair of bytes, at every place of texts of every length that is handled in another way. Each
+// text lies in memory of its own, so that the address sanitizer sees a byte too many.
+TEST(Field, ComparesEveryByteAtEveryPlace) {
+  for (size_t n = 1; n <= 18; ++n) {
+    std::vector<char> a(n, 'x');
+    std::vector<char> b(n, 'X');
+    for (size_t i = 0; i < n; ++i) {
+      for (int first = 0; first < 256; ++first) {
+        a[i] = static_cast<char>(first);
+        for (const int second : {first, first ^ 0x20, first ^ 1, first ^ 0x80, first ^ 0x60}) {
+          b[i] = static_cast<char>(second);
+          const std::string_view left(a.data(), n), right(b.data(), n);
+          ASSERT_EQ(EqualsIgnoreCase(left, right), SameButForCase(left, right))
+              << n << " at " << i << ": " << first << ", " << second;
+        }
+      }
+      a[i] = 'x';
+      b[i] = 'X';
+    }
+  }
+  EXPECT_TRUE(EqualsIgnoreCase("", ""));
+}
+
+TEST(Field, KnowsWhatCanBeSeenAndWhatControls) {
+  for (size_t n = 1; n <= 40; ++n) {
+    std::vector<char> text(n, 'x');
+    const std::string_view view(text.data(), n);
+    for (size_t i = 0; i < n; ++i) {
+      for (int byte = 0; byte < 256; ++byte) {
+        text[i] = static_cast<char>(byte);
+        ASSERT_EQ(IsVisibleAscii(view), byte > 0x20 && byte < 0x7f)
+            << n << " at " << i << ": " << byte;
+        const bool control = byte < 0x20 || byte == 0x7f;
+        const char* const expected = text.data() + (control ? i : n);
+        ASSERT_EQ(FindControl(text.data(), text.data() + n), expected)
+            << n << " at " << i << ": " << byte;
+      }
+      text[i] = 'x';
+    }
+  }
+  EXPECT_TRUE(IsVisibleAscii(""));
 }
 
 }  // namespace

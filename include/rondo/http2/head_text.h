@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "rondo/base/text_word.h"
+
 namespace rondo::http2 {
 
 class HeadText {
@@ -72,8 +74,7 @@ class HeadText {
     return true;
   }
   void Put(std::string_view text) {
-    if (text.empty()) return;
-    std::memcpy(buffer_.data() + size_, text.data(), text.size());
+    CopyText(buffer_.data() + size_, text.data(), text.size());
     size_ += text.size();
   }
 

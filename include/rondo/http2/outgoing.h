@@ -25,6 +25,7 @@ struct OutgoingField {
   std::string_view value;
   bool sensitive = false;  // never to be indexed by the compressor (RFC 7541 §7.1): authorization,
                            // set-cookie and the like
+  bool name_is_static = false;  // it need not be copied until it is sent
 };
 
 struct OutgoingHead {
