@@ -146,6 +146,21 @@ HeadResult Refused(Refusal refusal) {
   return result;
 }
 
+// What the fields come to, once all of them are here.
+HeadResult Complete(const FramingFields& framing, size_t head_bytes, RequestHead& head) {
+  const Refusal refusal = ReadHost(framing, head);
+  if (refusal) return Refused(refusal);
+  ReadFraming(framing, head);
+  head.is_head = head.method == "HEAD";
+  head.idempotent = IsIdempotent(head.method);
+  head.max_forwards = ReadMaxForwards(head);
+  head.head_bytes = head_bytes;
+  HeadResult result;
+  result.status = HeadStatus::kComplete;
+  result.head_bytes = head_bytes;
+  return result;
+}
+
 }  // namespace
 
 HeadResult RequestParser::Parse(std::string_view bytes, size_t scanned, const HeadLimits& limits,
@@ -160,18 +175,25 @@ HeadResult RequestParser::Parse(std::string_view bytes, size_t scanned, const He
   }
   FramingFields framing;
   const std::string_view section = bytes.substr(scan.fields_begin, scan.end - scan.fields_begin);
-  Refusal refusal = ParseHeaderSection(section, scan.field_lines, out.minor_version, out.fields,
-                                       out.known, &framing);
-  if (!refusal) refusal = ReadHost(framing, out);
+  const Refusal refusal = ParseHeaderSection(section, scan.field_lines, out.minor_version,
+                                             out.fields, out.known, &framing);
   if (refusal) return Refused(refusal);
-  ReadFraming(framing, out);
-  out.is_head = out.method == "HEAD";
-  out.idempotent = IsIdempotent(out.method);
-  out.max_forwards = ReadMaxForwards(out);
-  out.head_bytes = scan.end;
-  result.status = HeadStatus::kComplete;
-  result.head_bytes = scan.end;
-  return result;
+  return Complete(framing, scan.end, out);
+}
+
+HeadResult RequestParser::ParseOwn(std::string_view bytes, RequestHead& out) {
+  RequestLine line(out);
+  const size_t line_end = bytes.find("\r\n");
+  if (line_end == std::string_view::npos) return {};
+  Refusal refusal = line.Read(bytes.substr(0, line_end));
+  if (refusal) return Refused(refusal);
+  const size_t fields_begin = line_end + 2;
+  FramingFields framing;
+  size_t size = 0;
+  refusal = SplitOwnSection(bytes.substr(fields_begin), out.minor_version, out.fields, out.known,
+                            &framing, &size);
+  if (refusal) return Refused(refusal);
+  return size > 0 ? Complete(framing, fields_begin + size, out) : HeadResult();
 }
 
 }  // namespace rondo::http

@@ -96,6 +96,22 @@ HeadResult Refused(Refusal refusal) {
   return result;
 }
 
+// What the fields come to, once all of them are here.
+HeadResult Complete(const FramingFields& framing, size_t head_bytes, bool request_was_head,
+                    bool request_had_upgrade, ResponseHead& head) {
+  head.keep_alive = !framing.close && (head.minor_version > 0 || framing.keep_alive);
+  head.connection_names_fields = framing.connection_names_fields;
+  head.keepalive_timeout_s = KeepAliveTimeout(framing.keep_alive_value);
+  Refusal refusal = ReadUpgrade(framing, request_had_upgrade, head);
+  if (!refusal) refusal = ReadBody(framing, request_was_head, head);
+  if (refusal) return Refused(refusal);
+  head.head_bytes = head_bytes;
+  HeadResult result;
+  result.status = HeadStatus::kComplete;
+  result.head_bytes = head_bytes;
+  return result;
+}
+
 }  // namespace
 
 HeadResult ResponseParser::Parse(std::string_view bytes, size_t scanned, const HeadLimits& limits,
@@ -111,19 +127,27 @@ HeadResult ResponseParser::Parse(std::string_view bytes, size_t scanned, const H
   }
   FramingFields framing;
   const std::string_view section = bytes.substr(scan.fields_begin, scan.end - scan.fields_begin);
-  Refusal refusal = ParseHeaderSection(section, scan.field_lines, out.minor_version, out.fields,
-                                       out.known, &framing);
+  const Refusal refusal = ParseHeaderSection(section, scan.field_lines, out.minor_version,
+                                             out.fields, out.known, &framing);
   if (refusal) return Refused(refusal);
-  out.keep_alive = !framing.close && (out.minor_version > 0 || framing.keep_alive);
-  out.connection_names_fields = framing.connection_names_fields;
-  out.keepalive_timeout_s = KeepAliveTimeout(framing.keep_alive_value);
-  refusal = ReadUpgrade(framing, request_had_upgrade, out);
-  if (!refusal) refusal = ReadBody(framing, request_was_head, out);
+  return Complete(framing, scan.end, request_was_head, request_had_upgrade, out);
+}
+
+HeadResult ResponseParser::ParseOwn(std::string_view bytes, bool request_was_head,
+                                    bool request_had_upgrade, ResponseHead& out) {
+  StatusLine line(out);
+  const size_t line_end = bytes.find("\r\n");
+  if (line_end == std::string_view::npos) return {};
+  Refusal refusal = line.Read(bytes.substr(0, line_end));
   if (refusal) return Refused(refusal);
-  out.head_bytes = scan.end;
-  result.status = HeadStatus::kComplete;
-  result.head_bytes = scan.end;
-  return result;
+  const size_t fields_begin = line_end + 2;
+  FramingFields framing;
+  size_t size = 0;
+  refusal = SplitOwnSection(bytes.substr(fields_begin), out.minor_version, out.fields, out.known,
+                            &framing, &size);
+  if (refusal) return Refused(refusal);
+  if (size == 0) return {};
+  return Complete(framing, fields_begin + size, request_was_head, request_had_upgrade, out);
 }
 
 }  // namespace rondo::http

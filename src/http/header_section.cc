@@ -2,6 +2,8 @@
 
 #include <llhttp.h>
 
+#include <cstring>
+
 #include "rondo/base/check.h"
 
 namespace rondo::http {
@@ -135,6 +137,18 @@ Refusal Diagnose(std::string_view section, int minor_version) {
   return refusal ? refusal : Refusal{400, "bad_header"};
 }
 
+// What is said of `fields`, whose names and values are there.
+Refusal GatherAll(int minor_version, std::vector<Field>& fields, FieldSet& known,
+                  FramingFields* framing) {
+  for (Field& field : fields) {
+    field.id = FieldIdOf(field.name);
+    known.Add(field.id);
+    const Refusal refusal = Gather(field, framing);
+    if (refusal) return refusal;
+  }
+  return CheckFraming(*framing, minor_version);
+}
+
 }  // namespace
 
 Refusal ParseHeaderSection(std::string_view section, size_t lines, int minor_version,
@@ -147,14 +161,31 @@ Refusal ParseHeaderSection(std::string_view section, size_t lines, int minor_ver
   if (error != HPE_OK && error != HPE_PAUSED_UPGRADE) return Diagnose(section, minor_version);
   // Two parsers that count differently are the very thing to refuse.
   if (fields.size() != lines) return {400, "bad_header"};
-  for (Field& field : fields) {
-    field.value = TrimOws(field.value);
-    field.id = FieldIdOf(field.name);
-    known.Add(field.id);
-    const Refusal refusal = Gather(field, framing);
-    if (refusal) return refusal;
+  for (Field& field : fields) field.value = TrimOws(field.value);
+  return GatherAll(minor_version, fields, known, framing);
+}
+
+Refusal SplitOwnSection(std::string_view bytes, int minor_version, std::vector<Field>& fields,
+                        FieldSet& known, FramingFields* framing, size_t* size) {
+  const char* p = bytes.data();
+  const char* const end = p + bytes.size();
+  const auto find = [](const char* from, const char* to, char wanted) {
+    return static_cast<const char*>(std::memchr(from, wanted, static_cast<size_t>(to - from)));
+  };
+  *size = 0;
+  for (;;) {
+    const char* const line_end = find(p, end, '\r');
+    if (line_end == nullptr || end - line_end < 2) return {};
+    if (line_end == p) break;
+    const char* const colon = find(p, line_end, ':');
+    if (colon == nullptr || line_end - colon < 2) return {400, "bad_header"};
+    fields.push_back({{p, static_cast<size_t>(colon - p)},
+                      {colon + 2, static_cast<size_t>(line_end - colon - 2)},
+                      FieldId::kOther});
+    p = line_end + 2;
   }
-  return CheckFraming(*framing, minor_version);
+  *size = static_cast<size_t>(p + 2 - bytes.data());
+  return GatherAll(minor_version, fields, known, framing);
 }
 
 }  // namespace rondo::http

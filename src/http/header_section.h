@@ -38,4 +38,10 @@ struct FramingFields {
 Refusal ParseHeaderSection(std::string_view section, size_t lines, int minor_version,
                            std::vector<Field>& fields, FieldSet& known, FramingFields* framing);
 
+// The same for a section whose lines are known to be "name: value", each name a token and each
+// value without control characters and without white space at its ends. `*size`: what it took of
+// `bytes`; 0 where its end is not here yet.
+Refusal SplitOwnSection(std::string_view bytes, int minor_version, std::vector<Field>& fields,
+                        FieldSet& known, FramingFields* framing, size_t* size);
+
 }  // namespace rondo::http

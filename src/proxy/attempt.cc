@@ -313,9 +313,13 @@ Exchange::HeadProgress Exchange::TakeResponseBytes(int32_t received) {
 }
 
 Exchange::HeadProgress Exchange::ParseResponseHead() {
+  http::ResponseParser& parser = worker_.response_parser;
+  http::ResponseHead& head = worker_.response_head;
+  const std::string_view bytes = response_input_.view();
   const http::HeadResult result =
-      worker_.response_parser.Parse(response_input_.view(), response_scanned_, worker_.head_limits(),
-                                    is_head_, asks_upgrade_, worker_.response_head);
+      backend_->shared() ? parser.ParseOwn(bytes, is_head_, asks_upgrade_, head)
+                         : parser.Parse(bytes, response_scanned_, worker_.head_limits(), is_head_,
+                                        asks_upgrade_, head);
   response_scanned_ = result.scanned;
   if (result.status == http::HeadStatus::kNeedMore) return HeadProgress::kNeedMore;
   response_scanned_ = 0;
@@ -325,7 +329,7 @@ Exchange::HeadProgress Exchange::ParseResponseHead() {
     Report(upstream::Outcome::kBadAnswer);
     return HeadProgress::kFailed;
   }
-  if (worker_.response_head.interim()) return HeadProgress::kInterim;
+  if (head.interim()) return HeadProgress::kInterim;
   return PrepareResponse() ? HeadProgress::kFinal : HeadProgress::kFailed;
 }
 

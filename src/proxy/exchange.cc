@@ -65,8 +65,11 @@ Exchange::HeadState Exchange::ParseHead() {
     Refuse(refusal);
     return HeadState::kNone;
   }
-  const http::HeadResult result = worker_.request_parser.Parse(
-      input_.view(), request_scanned_, worker_.head_limits(), worker_.request_head);
+  const http::HeadResult result =
+      client_.on_stream()
+          ? worker_.request_parser.ParseOwn(input_.view(), worker_.request_head)
+          : worker_.request_parser.Parse(input_.view(), request_scanned_, worker_.head_limits(),
+                                         worker_.request_head);
   request_scanned_ = result.scanned;
   if (result.status == http::HeadStatus::kNeedMore) return HeadState::kNeedMore;
   request_scanned_ = 0;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "fuzz/fuzz_check.h"
+#include "http2/same_head.h"
 #include "rondo/http/body.h"
 #include "rondo/http/forwarding.h"
 #include "rondo/http/h1_parser.h"
@@ -248,6 +249,7 @@ void TryRequestFields(std::string_view bytes, uint8_t flags) {
   rondo::http::RequestHead head;
   const rondo::http::HeadResult result =
       rondo::http::RequestParser().Parse(built.text, 0, LimitsOf(kFirst), head);
+  FUZZ_CHECK(rondo::http2::OwnWayAgrees(built.text, result, head));
   if (built.text.starts_with("CONNECT ")) {
     FUZZ_CHECK(result.status == HeadStatus::kRefused && result.refusal.status == 501);
     return;
@@ -307,6 +309,7 @@ void TryAnswerFields(std::string_view bytes, uint8_t flags) {
   rondo::http::ResponseHead head;
   const rondo::http::HeadResult result = rondo::http::ResponseParser().Parse(
       built.text, 0, LimitsOf(kFirst), asked.head, asked.tunnel, head);
+  FUZZ_CHECK(OwnWayAgrees(built.text, result, head, asked.head, asked.tunnel));
   FUZZ_CHECK(result.status == HeadStatus::kComplete && result.head_bytes == built.text.size());
   const bool tunnel = built.framing == Framing::kUntilClose;
   const std::string status = ValueOf(fields, ":status");

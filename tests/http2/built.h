@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "http2/same_head.h"
 #include "rondo/http/h1_parser.h"
 #include "rondo/http2/incoming.h"
 
@@ -46,6 +47,7 @@ inline void ExpectParsed(const Built& built, const SessionOptions& options) {
   const http::HeadLimits limits{options.header_bytes, options.header_count};
   http::RequestHead head;
   const http::HeadResult result = http::RequestParser().Parse(built.text, 0, limits, head);
+  EXPECT_TRUE(OwnWayAgrees(built.text, result, head)) << built.text;
   if (built.text.starts_with("CONNECT ")) {
     EXPECT_EQ(Words(result.refusal), "501 connect_not_supported") << built.text;
     return;
@@ -83,6 +85,7 @@ inline Built BuildResponse(const FieldList& fields, bool ends,
   http::ResponseHead head;
   const http::HeadResult result =
       http::ResponseParser().Parse(built.text, 0, limits, asked.head, asked.tunnel, head);
+  EXPECT_TRUE(OwnWayAgrees(built.text, result, head, asked.head, asked.tunnel)) << built.text;
   EXPECT_EQ(result.status, http::HeadStatus::kComplete) << built.text << Words(result.refusal);
   if (result.status != http::HeadStatus::kComplete) return built;
   EXPECT_EQ(result.head_bytes, built.text.size());

@@ -39,6 +39,9 @@ class RequestParser {
   // of refusals: 400, 414, 431, 501, 505.
   HeadResult Parse(std::string_view bytes, size_t scanned, const HeadLimits& limits,
                    RequestHead& out);
+  // The same for text that was not received but written by http2/incoming.h, which has made sure
+  // that its lines are what they should be, within the limits. Starts over each time.
+  HeadResult ParseOwn(std::string_view bytes, RequestHead& out);
 };
 
 class ResponseParser {
@@ -47,6 +50,9 @@ class ResponseParser {
   // come as heads of their own; the caller goes on behind each.
   HeadResult Parse(std::string_view bytes, size_t scanned, const HeadLimits& limits,
                    bool request_was_head, bool request_had_upgrade, ResponseHead& out);
+  // As with requests.
+  HeadResult ParseOwn(std::string_view bytes, bool request_was_head, bool request_had_upgrade,
+                      ResponseHead& out);
 };
 
 }  // namespace rondo::http
