@@ -247,7 +247,8 @@ void WorkerUpstream::TrunkMade(BackendConnection& dialled) {
 // Streams, settings or the end of it may have come or gone.
 void WorkerUpstream::TrunkChanged(Trunk& trunk) {
   WorkerBackend& backend = trunk.backend;
-  if (!trunk.settled && trunk.connection->settings_received()) {
+  // Settings that come together with the end of it say nothing: there is no room any more.
+  if (!trunk.settled && !trunk.closing() && trunk.connection->settings_received()) {
     trunk.settled = true;
     backend.streams_assumed =
         std::max<size_t>(1, trunk.connection->streams() + trunk.connection->room());

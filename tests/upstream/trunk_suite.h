@@ -24,7 +24,8 @@ struct Asked {
   BackendConnection* connection = nullptr;
   int error = 0;
   std::string answer;
-  int32_t end = 1;  // what the last receive said
+  int32_t end = 1;                // what the last receive said
+  const char* failure = nullptr;  // of its connection, by then
   bool done = false;
 };
 
@@ -76,7 +77,10 @@ class Trunks : public ::testing::Test {
       if (sent < 0) asked->error = -sent;
       while (!asked->answer.ends_with("ok") && asked->end > 0) {
         asked->end = co_await connection.receiver.Wait(asked->token);
-        if (asked->end <= 0) break;
+        if (asked->end <= 0) {
+          asked->failure = connection.failure();
+          break;
+        }
         const io::BufferRef bytes = connection.receiver.TakeBuffer();
         asked->answer.append(bytes.data(), static_cast<size_t>(asked->end));
       }

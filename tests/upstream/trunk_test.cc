@@ -2,6 +2,7 @@
 // long they live, and what becomes of who waits.
 #include <cerrno>
 
+#include "http2/wire.h"
 #include "upstream/trunk_suite.h"
 
 namespace rondo::upstream::testing {
@@ -213,6 +214,24 @@ TEST_F(Trunks, AGoawayLeavesStreamsAndMovesRequests) {
   EXPECT_EQ(backend->endings(), std::vector<std::string>{""});
 }
 
+TEST_F(Trunks, SettingsThatComeWithAGoawayPromiseNothing) {
+  pool.settings.protocol = config::Protocol::kH2c;
+  Origin& origin = pool.AddOrigin(kAddress);
+  pool.Start();
+  Asked& one = Ask();
+  pool.RunUntil([&] { return !origin.peers.empty() && origin.peers[0]->bytes_received() > 24; });
+  origin.peers[0]->Send(http2::wire::Settings() +
+                        http2::wire::Goaway(0, http2::ErrorCode::kNoError));
+  RunUntilAsked();
+  EXPECT_EQ(one.end, -ECONNREFUSED);
+  // Otherwise each of these would want a connection of its own.
+  AskMany(10);
+  pool.RunFor(milliseconds(500));
+  EXPECT_EQ(origin.peers.size(), 2u);
+  for (const auto& each : asked) each->token.Cancel(rt::CancelReason::kClientGone);
+  RunUntilAsked();
+}
+
 TEST_F(Trunks, WhatIsMoreThanTheBackendTakesComesBackUnprocessed) {
   StartHolding(1);
   AskMany(3);  // before its settings are known
@@ -323,12 +342,9 @@ TEST_F(Trunks, ABackendThatSpeaksSomethingElseIsFoundOut) {
   pool.RunUntil([&] { return !origin.peers.empty() && origin.peers[0]->bytes_received() > 24; });
   EXPECT_EQ(one.connection->failure(), nullptr);
   origin.peers[0]->Send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-  const char* failure = nullptr;
-  pool.RunUntil([&] {
-    if (!one.done && one.connection->failure() != nullptr) failure = one.connection->failure();
-    return one.done;
-  });
+  pool.RunUntil([&] { return one.done; });
   EXPECT_EQ(one.end, -ECONNRESET);
+  EXPECT_STREQ(one.failure, "h2_not_http2");
   pool.RunUntil([&] { return pool.upstream->connections() == 0; }, seconds(5));
 }
 
