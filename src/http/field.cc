@@ -128,6 +128,22 @@ bool EqualButForCase(uint64_t a, uint64_t b) {
   return ((different << 2) & ~letters) == 0;
 }
 
+// Whether a word of a name is `known`, which is in lower case: a letter (known names have no others
+// with that bit) may lack its case bit, nothing else may differ.
+bool IsKnownWord(uint64_t word, uint64_t known) {
+  return ((word ^ known) & ~((known & EveryByte(0x40)) >> 1)) == 0;
+}
+
+bool IsKnownName(std::string_view name, std::string_view known) {
+  const size_t n = name.size();
+  if (n != known.size()) return false;
+  if (n < 8) return IsKnownWord(LoadShort(name), LoadShort(known));
+  for (size_t i = 0; i + 8 < n; i += 8) {
+    if (!IsKnownWord(LoadWord(name.data() + i), LoadWord(known.data() + i))) return false;
+  }
+  return IsKnownWord(LoadWord(name.data() + n - 8), LoadWord(known.data() + n - 8));
+}
+
 }  // namespace
 
 FieldId FieldIdOf(std::string_view name) {
@@ -135,7 +151,7 @@ FieldId FieldIdOf(std::string_view name) {
   const uint8_t slot = kTable.slots[SlotOf(name, kTable.seed)];
   if (slot == 0) return FieldId::kOther;
   const KnownName& known = kKnownNames[slot - 1];
-  return EqualsIgnoreCase(name, known.name) ? known.id : FieldId::kOther;
+  return IsKnownName(name, known.name) ? known.id : FieldId::kOther;
 }
 
 std::string_view NameOf(FieldId id) {

@@ -36,6 +36,23 @@ TEST(Field, DoesNotTakeOneNameForAnother) {
   }
 }
 
+// Every byte in place of every byte of every known name.
+TEST(Field, TakesOnlyACapitalForALetterOfAKnownName) {
+  for (auto id = FieldId::kHost; id != FieldId::kCount;
+       id = static_cast<FieldId>(static_cast<int>(id) + 1)) {
+    const std::string known(NameOf(id));
+    for (size_t i = 0; i < known.size(); ++i) {
+      std::string name = known;
+      for (int byte = 0; byte < 256; ++byte) {
+        name[i] = static_cast<char>(byte);
+        const bool letter = known[i] >= 'a' && known[i] <= 'z';
+        const bool same = name[i] == known[i] || (letter && name[i] == known[i] - 'a' + 'A');
+        ASSERT_EQ(FieldIdOf(name) == id, same) << name;
+      }
+    }
+  }
+}
+
 TEST(Field, SplitsLists) {
   std::string_view rest = " a ,, b\t,c=d,";
   std::vector<std::string> members;
