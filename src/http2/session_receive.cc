@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "http2/session_impl.h"
 #include "rondo/base/check.h"

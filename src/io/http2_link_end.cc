@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "io/http2_link.h"
-#include "rondo/base/check.h"
 
 namespace rondo::io {
 

@@ -10,7 +10,7 @@ namespace rondo::upstream {
 WorkerBackend::WorkerBackend(WorkerUpstream& of, std::shared_ptr<BackendShared> what)
     : upstream(&of), shared(std::move(what)), address(io::ToRawAddress(shared->address)) {}
 
-WorkerBackend::~WorkerBackend() { 
+WorkerBackend::~WorkerBackend() {
   RONDO_CHECK(uses == 0 && idle_count == 0 && trunks.empty() && stream_waits.empty());
 }
 

@@ -1,7 +1,5 @@
 // Connections that requests share, when things go wrong: backends that are silent, stuck or away,
 // and faults of every kind drawn at random.
-#include <cerrno>
-
 #include "http2/wire.h"
 #include "upstream/trunk_suite.h"
 
