@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <new>
-#include <utility>
 
 #include "io/http2_link.h"
 #include "rondo/base/check.h"

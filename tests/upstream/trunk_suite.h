@@ -1,7 +1,6 @@
 // A worker, a backend that speaks HTTP/2, and requests that share connections to it.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
