@@ -101,6 +101,7 @@ int StreamEngine::Stream::Shutdown(ShutdownHow how) {
 void StreamEngine::Stream::Close() {
   RONDO_CHECK(receiver_ == nullptr && sender_ == nullptr);
   closed_ = true;
+  tell_gone_ = nullptr;
   link_.Closed(opening_);
   DropReceived();
   http2::Session* alive = session();
@@ -121,6 +122,13 @@ void StreamEngine::Stream::Close() {
     link_.leaving().PushBack(*this);
     link_.Schedule();
   }
+}
+
+void StreamEngine::Stream::WhenGone(TellGone tell, void* holder) {
+  RONDO_DCHECK(server_);
+  tell_gone_ = tell;
+  holder_ = holder;
+  if (gone_untold()) PostLook();
 }
 
 void StreamEngine::Stream::Leave() {
@@ -167,7 +175,7 @@ void StreamEngine::Stream::Fail() {
   }
   FailSends();
   InNews::Unlink();
-  if (receiver_ != nullptr) PostLook();
+  if (receiver_ != nullptr || gone_untold()) PostLook();
 }
 
 void StreamEngine::Stream::FailSends() {

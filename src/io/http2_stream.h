@@ -39,6 +39,7 @@ class StreamEngine::Stream final : public Op,
   void ResetOnClose() { reset_ = true; }
   // REQUIRES: no op above is in flight. It may be gone after this.
   void Close();
+  void WhenGone(TellGone tell, void* holder);
   http::Refusal refusal() const { return refusal_; }
   bool tunnel_request() const { return server_ && tunnel_; }
   Link& link() { return link_; }
@@ -58,7 +59,8 @@ class StreamEngine::Stream final : public Op,
   void set_told() { told_ = true; }
   // Neither the session nor the one above is done with it.
   bool under_way() const { return begun_ && !forgotten_ && told_ && !closed_ && seen(); }
-  // Something came: ends the receive above, where there is one. It may be gone after this.
+  // Something came: ends the receive above, where there is one, or tells that the client is gone.
+  // It may be gone itself after this.
   void Advance();
   // The same, a moment later.
   void PostLook();
@@ -87,6 +89,10 @@ class StreamEngine::Stream final : public Op,
   http2::Session* session();
   void DestroyIfDone();
   void Reset(http2::ErrorCode code);
+  // Its client is gone before all was answered, and somebody is to be told.
+  bool gone_untold() const {
+    return tell_gone_ != nullptr && receive_error_ != 0 && (!out_ended_ || out_tunnel_);
+  }
 
   // -- receiving (http2_stream_receive.cc) --
   void SubmitReceive(Op& op);
@@ -125,6 +131,8 @@ class StreamEngine::Stream final : public Op,
   Link& link_;
   Op* receiver_ = nullptr;  // the ops above
   Op* sender_ = nullptr;
+  TellGone tell_gone_ = nullptr;
+  void* holder_ = nullptr;
   http2::MessageReader reader_;
   ByteQueue lead_;      // text that comes before body_
   ByteQueue body_;      // without its framing; what the windows are kept small for

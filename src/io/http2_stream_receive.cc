@@ -67,7 +67,7 @@ void StreamEngine::Stream::TakeEnd(std::string_view trailers) {
 }
 
 void StreamEngine::Stream::News() {
-  if (receiver_ != nullptr && !InNews::linked()) link_.news().PushBack(*this);
+  if ((receiver_ != nullptr || gone_untold()) && !InNews::linked()) link_.news().PushBack(*this);
 }
 
 // -- the receive above --
@@ -81,7 +81,7 @@ void StreamEngine::Stream::SubmitReceive(Op& op) {
 
 void StreamEngine::Stream::CancelReceive() {
   InParked::Unlink();
-  InNews::Unlink();
+  if (!gone_untold()) InNews::Unlink();
   Op& op = *std::exchange(receiver_, nullptr);
   op.state = State::kIdle;
   link_.engine().below_.Post(op, -ECANCELED);
@@ -107,7 +107,11 @@ int32_t StreamEngine::Stream::Outcome() const {
 }
 
 void StreamEngine::Stream::Advance() {
-  if (receiver_ == nullptr || InParked::linked()) return;
+  if (receiver_ == nullptr) {
+    if (gone_untold()) std::exchange(tell_gone_, nullptr)(holder_);
+    return;
+  }
+  if (InParked::linked()) return;
   Op& op = *receiver_;
   if (!HasBytes()) {
     const int32_t outcome = op.kind == Kind::kWaitReadable ? 0 : Outcome();

@@ -45,6 +45,8 @@ http::Refusal StreamEngine::RefusalOf(int fd) const { return Of(fd).refusal(); }
 
 bool StreamEngine::IsTunnelRequest(int fd) const { return Of(fd).tunnel_request(); }
 
+void StreamEngine::WhenGone(int fd, TellGone tell, void* holder) { Of(fd).WhenGone(tell, holder); }
+
 int StreamEngine::AddStream(Stream& stream) {
   if (free_.empty()) {
     streams_.push_back(&stream);

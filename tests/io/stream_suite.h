@@ -277,6 +277,58 @@ TEST_P(StreamSuite, AClientThatGivesUpEndsTheServersReceive) {
   Finish();
 }
 
+// What came is held, so that no receive is there that could say so.
+TEST_P(StreamSuite, WhoHoldsWhatCameIsToldThatItsClientIsGone) {
+  int times = 0;
+  const StreamEngine::TellGone tell = [](void* counter) { ++*static_cast<int*>(counter); };
+  for (const bool loses_all : {false, true}) {
+    for (const bool later : {false, true}) {
+      Join();
+      const int asked = Ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf");
+      const int told = TakeStream();
+      ReceiveHead(told);
+      if (!later) streams().WhenGone(told, tell, &times);
+      RunFor(std::chrono::milliseconds(2));
+      EXPECT_EQ(times, 0);
+      if (loses_all) {
+        client_end().End(http2::ErrorCode::kNoError);
+      } else {
+        CloseNow(asked);
+      }
+      RunFor(std::chrono::milliseconds(2));
+      if (later) {
+        EXPECT_EQ(times, 0);
+        streams().WhenGone(told, tell, &times);
+        EXPECT_EQ(times, 0);
+      }
+      RunUntil([&] { return times > 0; });
+      EXPECT_EQ(ReceiveResult(told), -ECONNRESET);
+      EXPECT_EQ(std::exchange(times, 0), 1);
+      if (loses_all) CloseNow(asked);
+      CloseNow(told);
+      Finish();
+      EXPECT_EQ(times, 0);
+    }
+  }
+}
+
+TEST_P(StreamSuite, WhoHasAnsweredIsNotToldThatItsClientIsGone) {
+  Join();
+  int times = 0;
+  const StreamEngine::TellGone tell = [](void* counter) { ++*static_cast<int*>(counter); };
+  const int asked = Ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf");
+  const int told = TakeStream();
+  streams().WhenGone(told, tell, &times);
+  ReceiveHead(told);
+  SendAll(told, kOk);
+  EXPECT_EQ(ReceiveMessage(asked).body, "ok");
+  CloseNow(asked);
+  RunFor(std::chrono::milliseconds(2));
+  EXPECT_EQ(times, 0);
+  CloseNow(told);
+  Finish();
+}
+
 TEST_P(StreamSuite, AServerThatClosesWithoutAnAnswerCutsTheStream) {
   Join();
   for (const std::string_view part : {"", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"}) {

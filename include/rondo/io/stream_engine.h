@@ -11,7 +11,7 @@
 // Behind its end there is nothing to be
 //   received, as from a client that waits for its answer: a receive waits, and ends with
 //   -ECONNRESET when the client gives the stream up or its connection ends. In a tunnel (RFC 8441)
-//   they give its bytes, and 0 at its end.
+//   they give its bytes, and 0 at its end. Who has no receive there is told by WhenGone.
 // - Sends take the answer, as text: interim heads, a head, a body framed as the head says; behind a
 // 101 the tunnel's bytes. A send is
 //   delivered when its bytes were framed: flow control is the back-pressure. Text that is not a
@@ -130,6 +130,11 @@ class StreamEngine final : public Engine {
   http::Refusal RefusalOf(int fd) const;
   // A client's stream that is an extended CONNECT.
   bool IsTunnelRequest(int fd) const;
+  // Calls `tell(holder)` once, from within Run, when a client's stream was given up or lost with
+  // its connection before it was answered to its end, and no receive is there that would say so: as
+  // long as somebody holds what came of it, none is. Whoever asked last is told.
+  using TellGone = void (*)(void* holder);
+  void WhenGone(int fd, TellGone tell, void* holder);
   // For Sec-WebSocket-Key; any number to begin with.
   void Seed(uint64_t seed) { rng_ = Rng(seed); }
   // Connections that are there: Run until none is, before the engine below goes.
