@@ -193,8 +193,10 @@ rt::Task<bool> Exchange::AskForTunnel() {
   } else if (takes == -ECANCELED) {
     FailFromCancel("connect_timeout", Stage::kConnect);
     ReportIfTimeout(Stage::kConnect, upstream::Outcome::kConnectTimeout);
-  } else {
+  } else if (takes == -ECONNREFUSED && backend_->failure() == nullptr) {
     FailUnprocessed();
+  } else {
+    FailEnded();
   }
   GiveUpBackend();
   co_return false;
@@ -401,7 +403,14 @@ void Exchange::FailReceive(int32_t received) {
   } else if (!response_input_.empty()) {
     Fail(502, "bad_response", Stage::kResponse);
     Report(upstream::Outcome::kBadAnswer);
-  } else if (backend_->failure() != nullptr) {
+  } else {
+    FailEnded();
+  }
+}
+
+// Its connection ended, and nothing came for this request.
+void Exchange::FailEnded() {
+  if (backend_->failure() != nullptr) {
     Fail(502, "bad_response", Stage::kSend);
     failure_.detail = backend_->failure();
     Report(upstream::Outcome::kBadAnswer);

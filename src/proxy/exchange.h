@@ -76,6 +76,7 @@ class Exchange {
   // -- exchange.cc: from the head to the outcome --
   enum class HeadState : uint8_t { kNeedMore, kComplete, kNone };
   HeadState ParseHead();
+  Instant WatchHead();
   rt::Task<bool> ReadHead();
   bool MayBePreface() const;
   rt::Task<bool> ReadPreface();
@@ -144,6 +145,7 @@ class Exchange {
   void FailConnect(const upstream::ConnectResult& result);
   rt::Task<bool> AskForTunnel();
   void FailUnprocessed();
+  void FailEnded();
   std::optional<upstream::ClientEndpoints> Endpoints();
   // What came of it, to the one who counts its backend's failures.
   void Report(upstream::Outcome outcome);
@@ -160,6 +162,7 @@ class Exchange {
   void BeginUpload();
   rt::Task<> UploadBody();
   bool AnswersAlready() const;
+  void PassUploadDeadline();
   void KeepNextRequest(io::BufferRef buffer, const char* bytes, size_t consumed, int32_t received);
   void HoldForRetry(std::string_view data);
   void EndUpload(Upload how);

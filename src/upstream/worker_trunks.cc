@@ -180,7 +180,10 @@ bool WorkerUpstream::HasTrunk(WorkerBackend& backend) const {
 rt::Task<int> WorkerUpstream::TakesTunnels(BackendConnection& connection, rt::CancelToken& token) {
   Trunk& trunk = *connection.trunk_;  // stays as long as its stream
   while (!trunk.connection->settings_received()) {
-    if (trunk.connection->ending()) co_return -ECONNREFUSED;
+    if (trunk.connection->ending()) {
+      // Who ends before it has said what it takes does more than decline a request.
+      co_return trunk.settled || trunk.draining ? -ECONNREFUSED : -ECONNRESET;
+    }
     const int32_t told = co_await trunk.changed.Wait(token);
     if (told < 0) co_return told;
   }

@@ -2,6 +2,7 @@
 // again, what is refused, and what a connection's end leaves behind.
 #include "proxy/edge_world.h"
 #include "proxy/retry.h"
+#include "rondo/metrics/backend_cell.h"
 #include "sim/h2_backend.h"
 
 namespace rondo::proxy::testing {
@@ -196,6 +197,43 @@ TEST_F(Http2Backends, OneThatSpeaksHttp1IsFoundOut) {
   edge.RunUntil([&] { return edge.log.text.find("h2_not_http2") != std::string::npos; },
                 seconds(5));
   EXPECT_NE(edge.log.text.find("h2_not_http2"), std::string::npos) << edge.log.text;
+}
+
+// Nothing of an upgrade is sent before such a backend is found out, which is no reason to go on
+// asking.
+TEST_F(Http2Backends, OneThatSpeaksHttp1IsFoundOutByAnUpgradeToo) {
+  const std::string upgrade =
+      "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  Speak();
+  edge.upstream().backends.front().address = Address(EdgeWorld::kBackend);
+  edge.upstream().retries.attempts = 0;
+  for (const bool answers : {true, false}) {
+    SCOPED_TRACE(answers);
+    EdgeWorld own;
+    own.listener() = edge.listener();
+    own.upstream() = edge.upstream();
+    own.on_backend = [answers](EdgePeer& peer) {
+      peer.on_bytes = [answers](EdgePeer& of) {
+        of.on_bytes = {};
+        if (answers) of.Send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        of.peer.CloseWhenSent();
+      };
+    };
+    own.Start();
+    EdgePeer& client = own.Connect();
+    client.Send(upgrade);
+    ASSERT_TRUE(
+        own.RunUntil([&] { return client.received.find("\r\n\r\n") != std::string::npos; }));
+    EXPECT_TRUE(client.received.starts_with("HTTP/1.1 502 ")) << client.received;
+    EXPECT_NE(client.received.find(answers ? "bad_response" : "backend_reset"), std::string::npos)
+        << client.received;
+    EXPECT_EQ(own.backends.size(), 1u);
+    uint64_t failures = 0;
+    own.snapshot->upstreams[0]->backends[0]->cell(0)->failures.ForEach(
+        [&failures](std::string_view, uint64_t count) { failures += count; });
+    EXPECT_EQ(failures, 1u);
+  }
 }
 
 TEST_F(Http2Backends, ThatDoNotAgreeOnItOverTlsFailTheHandshake) {

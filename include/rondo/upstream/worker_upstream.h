@@ -201,7 +201,8 @@ class WorkerUpstream {
   // get another one.
   void TimedOut(BackendConnection& connection);
   // Whether the backend takes a WebSocket over this stream, once it has said so: 1 or 0;
-  // -ECONNREFUSED where it takes nothing any more, -ECANCELED by the token.
+  // -ECONNREFUSED where it takes nothing any more, -ECONNRESET where it ended its connection before,
+  // -ECANCELED by the token.
   rt::Task<int> TakesTunnels(BackendConnection& connection, rt::CancelToken& token);
   // Hands the descriptor over to the caller, who closes it, and frees the record. REQUIRES: no op
   // in flight.
