@@ -50,6 +50,7 @@ void ClientConnection::Start(io::BufferRef early) {
 
 // A request is there already, or what is wrong with it.
 void ClientConnection::StartStream() {
+  worker_.loop().streams().WhenGone(fd_, &OnGone, this);
   if (worker_.loop().streams().RefusalOf(fd_)) {
     state_ = State::kExchange;
     worker_.scope().Spawn(Serve(*this));
@@ -132,6 +133,12 @@ void ClientConnection::OnUnawaited(rt::Receiver& receiver) {
     case State::kClosing:
       return;
   }
+}
+
+// Its stream was given up while what came of it is held, so that the receive does not say so.
+void ClientConnection::OnGone(void* connection) {
+  auto& self = *static_cast<ClientConnection*>(connection);
+  if (self.state_ == State::kExchange) self.Cancel(rt::CancelReason::kClientGone);
 }
 
 rt::Task<> ClientConnection::Serve(ClientConnection& connection) {

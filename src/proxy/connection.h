@@ -82,6 +82,7 @@ class ClientConnection : public ListHook<> {
 
   static void OnUnawaited(rt::Receiver& receiver);
   static void OnStopped(rt::Receiver& receiver);
+  static void OnGone(void* connection);
   static rt::Task<> Serve(ClientConnection& connection);
   void BecomeIdle();
   void UnpinVersion();

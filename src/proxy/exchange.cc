@@ -29,12 +29,12 @@ rt::Task<After> Exchange::Run() {
   if (client_.receiver.ready() && client_.receiver.held_result() > 0) {
     input_.Append(client_.receiver.TakeBuffer(), frames());
   }
+  began_ = worker_.loop().Now();
   if (client_.TakeFirst() && MayBePreface()) {
     const bool http2 = co_await ReadPreface();
     if (http2) co_return After::kHttp2;
   }
   HeadState head = ParseHead();
-  began_ = worker_.loop().Now();
   if (head == HeadState::kNeedMore) {
     const bool complete = co_await ReadHead();
     head = complete ? HeadState::kComplete : HeadState::kNone;
@@ -78,13 +78,21 @@ Exchange::HeadState Exchange::ParseHead() {
   return HeadState::kNone;
 }
 
+// A head is not here whole: one deadline and one pace for all of it, however its bytes dribble in,
+// those included that looked like HTTP/2's preface. Until when it has to be.
+Instant Exchange::WatchHead() {
+  if (!request_rate_.active()) {
+    const upstream::ListenerSnapshot& listener = *worker_.listeners().Find(client_.slot());
+    request_rate_ = protect::RateWatch(listener.settings.min_rate_request);
+    request_rate_.Moved(input_.size(), began_);
+  }
+  return began_ + worker_.snapshot().config.timeouts.request_header;
+}
+
 // Reads until the whole head is in input_ and parsed; false where there will be none, with failure_ set
-// where the client is to be told. One deadline for the whole head, however its bytes dribble in.
+// where the client is to be told.
 rt::Task<bool> Exchange::ReadHead() {
-  const Instant latest = began_ + worker_.snapshot().config.timeouts.request_header;
-  const upstream::ListenerSnapshot& listener = *worker_.listeners().Find(client_.slot());
-  request_rate_ = protect::RateWatch(listener.settings.min_rate_request);
-  request_rate_.Moved(input_.size(), began_);
+  const Instant latest = WatchHead();
   for (;;) {
     client_.deadline.Set(RequestDue(worker_.loop().Now(), latest));
     const int32_t received = co_await client_.receiver.Wait(client_.token);
@@ -140,8 +148,8 @@ rt::Task<> Exchange::Forward() {
     }
   }
   if (total_until_ != kNever) client_.deadline.SetCap(total_until_);
-  // Who gives a stream up is heard at once, whatever is waited for: nothing but its body, held until it
-  // is wanted, can come before that.
+  // Nothing but its body, held until it is wanted, can come of a stream. Who gives one up is heard
+  // at once, whatever is waited for: by this receive, and once that brought something by OnGone.
   if (client_.on_stream()) client_.receiver.Arm();
   // Nothing of the receive buffer is needed any more, unless body bytes or another request are in it.
   input_.ReleaseIfEmpty();

@@ -17,12 +17,15 @@ bool Exchange::MayBePreface() const {
 // Waits until it is known; true: the preface is here. What is missing of it is received alone,
 // behind the rest of it, so that it stays in one buffer.
 rt::Task<bool> Exchange::ReadPreface() {
-  client_.deadline.Set(worker_.loop().Now() + worker_.snapshot().config.timeouts.request_header);
+  const Instant latest = WatchHead();
   while (input_.size() < http2::kPrefaceBytes) {
     // A cancelled wait does not begin, so nothing would end a receive that was begun before it.
     if (client_.token.cancelled()) co_return false;
     client_.receiver.ArmInto(input_.Behind(), http2::kPrefaceBytes - input_.size());
+    client_.deadline.Set(RequestDue(worker_.loop().Now(), latest));
     const int32_t received = co_await client_.receiver.Wait(client_.token);
+    // What ends this wait ends that for the head too, which says why.
+    TookTooLong(received, worker_.loop().Now());
     if (received <= 0) co_return false;
     client_.receiver.TakePlain();
     input_.Received(static_cast<size_t>(received));

@@ -53,6 +53,7 @@ rt::Task<> Exchange::UploadBody() {
   const Duration idle = config_->settings.timeouts.idle;
   backend_->sender.WatchProgress(&upload_deadline_, idle);
   while (upload_ == Upload::kRunning) {
+    PassUploadDeadline();
     const Instant waits_from = worker_.loop().Now();
     upload_deadline_.Set(RequestDue(waits_from, waits_from + patience));
     // A cancelled wait does not begin, so nothing would end a receive that was begun before it.
@@ -61,10 +62,7 @@ rt::Task<> Exchange::UploadBody() {
     }
     const int32_t received = co_await client_.receiver.Wait(upload_token_);
     const bool too_slow = TookTooLong(received, worker_.loop().Now());
-    if (received == -ECANCELED && !too_slow && AnswersAlready()) {
-      upload_token_.ClearPassing();
-      continue;
-    }
+    if (received == -ECANCELED && !too_slow && AnswersAlready()) continue;
     if (received <= 0) {
       const Upload late = too_slow ? Upload::kClientTooSlow : Upload::kClientTimeout;
       const bool by_deadline = upload_token_.reason() == rt::CancelReason::kDeadline;
@@ -90,6 +88,7 @@ rt::Task<> Exchange::UploadBody() {
     HoldForRetry(std::string_view(step.data, step.size));
     AddBody(backend_->sender, chunked_request_, request_chunk_,
             std::string_view(step.data, step.size), request_body_);
+    PassUploadDeadline();
     upload_deadline_.Set(worker_.loop().Now() + idle);
     // As the next piece is received meanwhile, there is no large buffer for these.
     if (client_.on_stream()) client_.receiver.Arm();
@@ -120,6 +119,12 @@ rt::Task<> Exchange::UploadBody() {
 // ways may have nothing to say for long. The answer has deadlines of its own.
 bool Exchange::AnswersAlready() const {
   return status_ != 0 && upload_token_.reason() == rt::CancelReason::kDeadline;
+}
+
+// What was waited for came after all, or may still come: a deadline that passed meanwhile is not one
+// of what is waited for next.
+void Exchange::PassUploadDeadline() {
+  if (upload_token_.reason() == rt::CancelReason::kDeadline) upload_token_.ClearPassing();
 }
 
 // Bytes behind the body are the beginning of the next request.
@@ -171,11 +176,11 @@ void Exchange::EndUpload(Upload how) {
         client_.deadline.Set(sent_at_ + ResponseTimeout());
       }
       return;
-    case Upload::kClientTimeout:
     case Upload::kBackendStalled:
       // An answer that is on its way already has its own deadlines, and does not need the rest of the request.
       if (status_ == 0) client_.token.Cancel(rt::CancelReason::kFinished);
       return;
+    case Upload::kClientTimeout:
     case Upload::kClientTooSlow:
     case Upload::kClientGone:
     case Upload::kRefused:
@@ -214,6 +219,9 @@ void Exchange::FailFromUpload() {
 
 rt::Task<> Exchange::StopUpload() {
   if (upload_scope_.count() > 0) {
+    // Where its deadline came in the same moment it would go on waiting, as for a call that streams
+    // both ways, and one reason that passes does not take the place of another.
+    upload_token_.ClearPassing();
     upload_token_.Cancel(rt::CancelReason::kFinished);
     co_await upload_scope_.Join();
   }

@@ -43,6 +43,8 @@ Tunnel::Tunnel(Worker& worker, TunnelParts& parts)
   // Its pool no longer counts the connection, but where it is only a stream of one.
   if (!shares_backend()) lease_.backend()->cell().active.Add(1);
   traffic_.connections.Add(1);
+  // Nothing else says so while a backend does not take what the client sent.
+  if (on_stream()) worker.loop().streams().WhenGone(up_.receive.fd, &OnClientGone, this);
 }
 
 Tunnel::~Tunnel() {
@@ -175,6 +177,8 @@ void Tunnel::Cut(const char* reason) {
     worker_.engine().Cancel(direction->send);
   }
 }
+
+void Tunnel::OnClientGone(void* tunnel) { static_cast<Tunnel*>(tunnel)->Cut("client_gone"); }
 
 void Tunnel::Free() {
   WriteLog();

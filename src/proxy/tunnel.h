@@ -107,6 +107,7 @@ class Tunnel : public ListHook<> {
   static void OnReceived(io::Op& op);
   static void OnSent(io::Op& op);
   static void OnTimer(io::Timer& timer);
+  static void OnClientGone(void* tunnel);
   void Receive(Direction& direction);
   void Count(Direction& direction, size_t bytes);
   void Send(Direction& direction, char* data, size_t size);
