@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "http2/refusal_text.h"
 #include "http2/same_head.h"
 #include "rondo/http/h1_parser.h"
 #include "rondo/http2/incoming.h"
@@ -27,20 +28,13 @@ struct Built {
   uint64_t content_length = 0;
   int64_t data_bytes = -1;
   bool interim = false;
-  std::string refusal;  // "400 header_name", "502 bad_response: header_name"
+  std::string refusal;  // its RefusalText
 };
-
-inline std::string Words(const http::Refusal& refusal) {
-  if (!refusal) return "";
-  std::string words = std::to_string(refusal.status) + " " + refusal.reason;
-  if (refusal.detail != nullptr) words.append(": ").append(refusal.detail);
-  return words;
-}
 
 inline Built Copied(const IncomingHead& head) {
   EXPECT_EQ(head.text.empty(), static_cast<bool>(head.refusal));
   return {std::string(head.text), head.framing, head.content_length,
-          head.data_bytes,        head.interim, Words(head.refusal)};
+          head.data_bytes,        head.interim, RefusalText(head.refusal)};
 }
 
 inline void ExpectParsed(const Built& built, const SessionOptions& options) {
@@ -49,10 +43,11 @@ inline void ExpectParsed(const Built& built, const SessionOptions& options) {
   const http::HeadResult result = http::RequestParser().Parse(built.text, 0, limits, head);
   EXPECT_TRUE(OwnWayAgrees(built.text, result, head)) << built.text;
   if (built.text.starts_with("CONNECT ")) {
-    EXPECT_EQ(Words(result.refusal), "501 connect_not_supported") << built.text;
+    EXPECT_EQ(RefusalText(result.refusal), "501 connect_not_supported") << built.text;
     return;
   }
-  ASSERT_EQ(result.status, http::HeadStatus::kComplete) << built.text << Words(result.refusal);
+  ASSERT_EQ(result.status, http::HeadStatus::kComplete)
+      << built.text << RefusalText(result.refusal);
   EXPECT_EQ(result.head_bytes, built.text.size());
   if (built.framing == http::Framing::kUntilClose) {
     EXPECT_EQ(head.framing, http::Framing::kNone);
@@ -86,7 +81,8 @@ inline Built BuildResponse(const FieldList& fields, bool ends,
   const http::HeadResult result =
       http::ResponseParser().Parse(built.text, 0, limits, asked.head, asked.tunnel, head);
   EXPECT_TRUE(OwnWayAgrees(built.text, result, head, asked.head, asked.tunnel)) << built.text;
-  EXPECT_EQ(result.status, http::HeadStatus::kComplete) << built.text << Words(result.refusal);
+  EXPECT_EQ(result.status, http::HeadStatus::kComplete)
+      << built.text << RefusalText(result.refusal);
   if (result.status != http::HeadStatus::kComplete) return built;
   EXPECT_EQ(result.head_bytes, built.text.size());
   EXPECT_EQ(head.interim(), built.interim) << built.text;
@@ -112,7 +108,7 @@ inline BuiltTrailers BuildTrailers(const FieldList& fields, const SessionOptions
   for (const auto& [name, value] : fields) builder.Add(name, value);
   http::Refusal refusal;
   const std::string text(builder.Finish(&refusal));
-  return {text, Words(refusal)};
+  return {text, RefusalText(refusal)};
 }
 
 }  // namespace rondo::http2

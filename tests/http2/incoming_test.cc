@@ -209,7 +209,7 @@ TEST(RequestBuilder, BeginsAnewWithEachBlock) {
     builder.Add(":method", "CONNECT");
     builder.Add(":protocol", "websocket");
     builder.Add("Bad", std::string(20000, 'x'));
-    EXPECT_EQ(Words(builder.Finish(true, kNonce).refusal), "400 pseudo_header");
+    EXPECT_EQ(RefusalText(builder.Finish(true, kNonce).refusal), "400 pseudo_header");
     builder.Begin(options);
     for (const auto& [name, value] : With(kPost, {{"te", "trailers"}, {"cookie", "a"}})) {
       builder.Add(name, value);

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "http2/refusal_text.h"
 #include "rondo/base/freelist.h"
 #include "rondo/http2/session.h"
 
@@ -39,13 +40,6 @@ struct TestStream final : SessionStream {
   std::vector<OutgoingField> trailing;
   size_t supplies = 0;
 };
-
-inline std::string RefusalText(const http::Refusal& refusal) {
-  if (!refusal) return "";
-  std::string text = std::to_string(refusal.status) + " " + refusal.reason;
-  if (refusal.detail != nullptr) text.append(": ").append(refusal.detail);
-  return text;
-}
 
 // One end of a connection.
 class SessionEnd final : public SessionOwner {
