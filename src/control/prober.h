@@ -49,7 +49,8 @@ class Prober {
   // connection closed while it writes.
   static constexpr Duration kRestPatience = std::chrono::seconds(1);
 
-  // `loop`, on which nobody else speaks HTTP/2, and `listener` outlive the prober. `user_agent` is sent with each request.
+  // `loop`, on which nobody else speaks HTTP/2, and `listener` outlive the prober. `user_agent` is
+  // sent with each request.
   Prober(rt::Loop& loop, ProbeListener& listener, uint64_t seed,
          std::string_view user_agent = "rondo-health");
   Prober(const Prober&) = delete;

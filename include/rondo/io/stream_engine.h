@@ -8,20 +8,18 @@
 //
 // A client's stream (of a connection that we serve):
 // - Receives give its request, as text: a head, and a body framed by Content-Length or chunks.
-// Behind its end there is nothing to be
-//   received, as from a client that waits for its answer: a receive waits, and ends with
-//   -ECONNRESET when the client gives the stream up or its connection ends. In a tunnel (RFC 8441)
-//   they give its bytes, and 0 at its end. Who has no receive there is told by WhenGone.
+//   Behind its end there is nothing to be received, as from a client that waits for its answer: a
+//   receive waits, and ends with -ECONNRESET when the client gives the stream up or its connection
+//   ends. In a tunnel (RFC 8441) they give its bytes, and 0 at its end. Who has no receive there is
+//   told by WhenGone.
 // - Sends take the answer, as text: interim heads, a head, a body framed as the head says; behind a
-// 101 the tunnel's bytes. A send is
-//   delivered when its bytes were framed: flow control is the back-pressure. Text that is not a
-//   message fails with -EPROTO.
+//   101 the tunnel's bytes. A send is delivered when its bytes were framed: flow control is the
+//   back-pressure. Text that is not a message fails with -EPROTO.
 // - Shutdown(kWrite) ends a tunnel's direction; elsewhere it has no effect beyond what the answer's
-// framing says.
+//   framing says.
 // - Close, once the answer is whole, ends the stream properly (NO_ERROR where the request was not
-// all read, RFC
-//   9113 §8.1); before that it resets it (INTERNAL_ERROR), so that the client notices that the
-//   answer is cut.
+//   all read, RFC 9113 §8.1); before that it resets it (INTERNAL_ERROR), so that the client notices
+//   that the answer is cut.
 //
 // A stream to a backend (of a connection that we joined): the same the other way round. Sends take
 // a request, receives give the answer; once all of that was taken, 0. A stream that the backend
@@ -36,7 +34,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string_view>
 #include <vector>
 

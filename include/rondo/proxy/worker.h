@@ -1,6 +1,7 @@
-// One event loop with everything on it: accepts clients, reads their requests, forwards them. Shares
-// nothing with other workers but the counters that snapshots lead to and those in ProcessCounters. All of it
-// runs on the thread that calls Tick, but for what says that it may be called from another.
+// One event loop with everything on it: accepts clients, reads their requests, forwards them.
+// Shares nothing with other workers but the counters that snapshots lead to and those in
+// ProcessCounters. All of it runs on the thread that calls Tick, but for what says that it may be
+// called from another.
 #pragma once
 
 #include <atomic>
@@ -39,7 +40,8 @@ struct WorkerOptions {
   size_t index = 0;
   size_t count = 1;    // of workers
   uint64_t seed = 0;   // of request ids and starting points
-  // Rung after an acknowledgement, when an old snapshot is no longer pinned, and when the worker has finished.
+  // Rung after an acknowledgement, when an old snapshot is no longer pinned, and when the worker
+  // has finished.
   upstream::ControlBell* bell = nullptr;
   // Of the snapshot that it starts with.
   uint64_t epoch = 0;
@@ -62,27 +64,30 @@ class Worker {
   // For the simulation: when Tick has something to do at the latest.
   Instant NextDeadline() const { return loop_.wheel().NextDeadline(); }
 
-  // Control thread. One slot and no queue: what the worker has not yet taken goes into the new one. At the top
-  // of its next Tick the worker acts on it:
-  // - The snapshot is what new exchanges see; those under way keep theirs for routes and timeouts, but pick
-  //   backends by the new one. Listeners are known by their slots, so idle connections follow.
+  // Control thread. One slot and no queue: what the worker has not yet taken goes into the new one.
+  // At the top of its next Tick the worker acts on it:
+  // - The snapshot is what new exchanges see; those under way keep theirs for routes and timeouts,
+  //   but pick backends by the new one. Listeners are known by their slots, so idle connections
+  //   follow.
   // - A listener that is gone: its sockets are closed, and its connections end as in a drain.
   // - An upstream that is gone: who waits in its queue gets 503 no_backend_up.
-  // - Backends found `draining`: WebSockets get close 1001, spread over the second half of the time until
-  //   drain_until; other tunnels are cut at their moment.
-  // - Backends found `drained`: requests on them that have no answer yet get 503 with reason "drained", other
-  //   answers and tunnels are cut.
-  // - The epoch is acknowledged, and the bell rung. From then on no lease begins that was not to be had under it.
+  // - Backends found `draining`: WebSockets get close 1001, spread over the second half of the time
+  //   until drain_until; other tunnels are cut at their moment.
+  // - Backends found `drained`: requests on them that have no answer yet get 503 with reason
+  //   "drained", other answers and tunnels are cut.
+  // - The epoch is acknowledged, and the bell rung. From then on no lease begins that was not to be
+  //   had under it.
   void Publish(std::unique_ptr<Publication> publication);
   // Any thread: the latest epoch acted on; larger than any once it has finished.
   uint64_t acknowledged() const { return acknowledged_.load(std::memory_order_acquire); }
-  // Any thread: the epoch that brought the oldest snapshot in use here. A snapshot must live, held by control,
-  // until this is larger in all workers than every epoch under which it was published: so the worker never
-  // frees one. One that has finished uses none.
+  // Any thread: the epoch that brought the oldest snapshot in use here. A snapshot must live, held
+  // by control, until this is larger in all workers than every epoch under which it was published:
+  // so the worker never frees one. One that has finished uses none.
   uint64_t oldest_pinned() const { return oldest_pinned_.load(std::memory_order_acquire); }
 
-  // Stop accepting, finish what is there, and end (spec section 4). WebSockets get close 1001, spread over the
-  // time until `until`, and other tunnels are cut then; kNever: tunnels stay until RequestCancel. Any thread.
+  // Stop accepting, finish what is there, and end (spec section 4). WebSockets get close 1001,
+  // spread over the time until `until`, and other tunnels are cut then; kNever: tunnels stay until
+  // RequestCancel. Any thread.
   void RequestDrain(Instant until = kNever) {
     tunnels_until_.store(until.time_since_epoch().count(), std::memory_order_relaxed);
     RequestPhase(Phase::kDraining);
@@ -119,7 +124,9 @@ class Worker {
   rt::Scope& scope() { return scope_; }
   bool draining() const { return phase_ != Phase::kServing; }
   // When the tunnels of a draining process have to be gone.
-  Instant tunnels_until() const { return Instant(Duration(tunnels_until_.load(std::memory_order_relaxed))); }
+  Instant tunnels_until() const {
+    return Instant(Duration(tunnels_until_.load(std::memory_order_relaxed)));
+  }
   const http::HeadLimits& head_limits() const { return head_limits_; }
   // An IMF-fixdate of the current second (RFC 9110 §5.6.7).
   std::string_view Date();
@@ -128,8 +135,8 @@ class Worker {
   void Accepted(int fd, uint32_t slot);
   // One that was accepted before becomes a client, or is closed. REQUIRES: no op in flight.
   void LetIn(int fd, uint32_t slot, Origin origin);
-  // A stream of a connection that speaks HTTP/2. Streams are no connections: neither limits nor counts
-  // of these know them.
+  // A stream of a connection that speaks HTTP/2. Streams are no connections: neither limits nor
+  // counts of these know them.
   void LetInStream(int fd, uint32_t slot, Origin origin);
   void TurnedAway(int fd, uint32_t slot);
   void Add(Arrival& arrival);
@@ -138,7 +145,8 @@ class Worker {
   void Closed(ClientConnection& connection);
   // Its descriptor went on into a tunnel; only the memory is given back, the count stays.
   void HandedOver(ClientConnection& connection);
-  // The first bytes of a plain connection, `preface`, were those of HTTP/2. REQUIRES: no op in flight.
+  // The first bytes of a plain connection, `preface`, were those of HTTP/2. REQUIRES: no op in
+  // flight.
   void SpeakHttp2(ClientConnection& connection, io::BufferRef preface);
   void Add(Http2Client& client);
   void Ended(Http2Client& client);  // frees it
@@ -147,7 +155,8 @@ class Worker {
 
   // How long a finished worker waits for its access log to be taken.
   static constexpr Duration kLogPatience = std::chrono::seconds(1);
-  // Receive buffers that stay warm; those beyond are given back to the kernel some time after a burst.
+  // Receive buffers that stay warm; those beyond are given back to the kernel some time after a
+  // burst.
   static constexpr size_t kWarmBuffers = 128;
   static constexpr size_t kWarmBytes = 1024 * 1024;  // of the freelist, likewise
   // TLS handshakes that begin in one tick: some milliseconds of arithmetic.
@@ -155,8 +164,8 @@ class Worker {
   static constexpr Duration kTrimAfter = std::chrono::seconds(10);
   // Large buffers for long bodies.
   static constexpr size_t kLargeBytes = 256 * 1024;
-  // So many connections of HTTP/2 may use in all their streams: one could have hundreds that wait for
-  // windows, each with an answer on its way.
+  // So many connections of HTTP/2 may use in all their streams: one could have hundreds that wait
+  // for windows, each with an answer on its way.
   static constexpr size_t kLargeForStreams = 64;
   bool spares_large() const { return large_out_ < kLargeForStreams; }
   char* TakeLarge();

@@ -1,5 +1,5 @@
-// What one thread's flows share: its engine, its timers and the memory their frames come from. Owned by a
-// worker (or the control thread), used by that thread alone.
+// What one thread's flows share: its engine, its timers and the memory their frames come from.
+// Owned by a worker (or the control thread), used by that thread alone.
 #pragma once
 
 #include "rondo/base/freelist.h"
@@ -25,7 +25,8 @@ class Loop {
   const io::SecureEngine& secure() const { return secure_; }
   io::StreamEngine& streams() { return streams_; }
   const io::StreamEngine& streams() const { return streams_; }
-  // Closed connections still have something to say, or ones of HTTP/2 are left: the loop may not go.
+  // Closed connections still have something to say, or ones of HTTP/2 are left: the loop may not
+  // go.
   bool busy() const { return secure_.busy() || streams_.connections() > 0; }
   io::TimerWheel& wheel() { return wheel_; }
   const io::TimerWheel& wheel() const { return wheel_; }
@@ -33,7 +34,8 @@ class Loop {
   Freelist& frames() { return frames_; }
   Instant Now() const { return streams_.Now(); }
 
-  // One round: waits for a completion, the next timer, or `latest`; delivers completions, fires timers.
+  // One round: waits for a completion, the next timer, or `latest`; delivers completions, fires
+  // timers.
   void Tick(Instant latest = kNever) {
     const Instant timer = wheel_.NextDeadline();
     streams_.Run(timer < latest ? timer : latest);
