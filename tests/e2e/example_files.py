@@ -17,6 +17,7 @@ LEAVES = {
     "admin": ("localhost",),
     "orders": ("orders.internal",),
     "payments": ("payments.internal",),
+    "prices": ("prices.internal",),
     "rondo": ("rondo.internal",),
 }
 CA_SETTINGS = """[ca]

@@ -332,7 +332,7 @@ class Examples(http2.Http2Test):
 
     def grpc(self):
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.files.certs / "orders.pem", self.files.certs / "orders.key")
+        context.load_cert_chain(self.files.certs / "prices.pem", self.files.certs / "prices.key")
         backends = {port: self.grpc_service(port, context if port == 3003 else None) for port in (*PORTS, 3004)}
         rondo = self.start("grpc.yaml", backends, listeners=2)
         # A backend that has not passed its check yet gets nothing.
