@@ -42,7 +42,8 @@ Tunnel::Tunnel(Worker& worker, TunnelParts& parts)
   lease_.backend()->shared->tunnels.fetch_add(1, std::memory_order_relaxed);
   // Its pool no longer counts the connection, but where it is only a stream of one.
   if (!shares_backend()) lease_.backend()->cell().active.Add(1);
-  traffic_.connections.Add(1);
+  // One on a stream is no connection: that is counted already, with its listener.
+  if (!on_stream()) traffic_.connections.Add(1);
   // Nothing else says so while a backend does not take what the client sent.
   if (on_stream()) worker.loop().streams().WhenGone(up_.receive.fd, &OnClientGone, this);
 }
@@ -50,7 +51,7 @@ Tunnel::Tunnel(Worker& worker, TunnelParts& parts)
 Tunnel::~Tunnel() {
   lease_.backend()->shared->tunnels.fetch_sub(1, std::memory_order_relaxed);
   if (!shares_backend()) lease_.backend()->cell().active.Add(-1);
-  traffic_.connections.Add(-1);
+  if (!on_stream()) traffic_.connections.Add(-1);
   worker_.engine().Close(up_.receive.fd);
   worker_.engine().Close(down_.receive.fd);
 }

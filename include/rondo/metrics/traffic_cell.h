@@ -16,7 +16,7 @@ struct TrafficCell {
   WaitHistogram queue_wait;   // of requests that waited for a place
   Counter received_bytes;     // bodies of requests
   Counter sent_bytes;         // to clients, heads included
-  Gauge connections;          // of clients; with an upstream: tunnels alone
+  Gauge connections;          // of clients; with an upstream: tunnels alone, none on streams
   Gauge http2_connections;    // of connections; only without an upstream
   Gauge http2_streams;        // that are open in these
   NumberTable limited;        // requests beyond a rate_limit: see CountLimited
