@@ -227,9 +227,9 @@ TEST_F(Http2ClientTest, WhoTakesItsAnswerTooSlowlyIsCutAndOthersAreNot) {
   const uint32_t slow = client.Open(Http2Peer::Get());
   const uint32_t even = client.Open(Http2Peer::Get());
   // All of the connection's window is not to be used up by who does not read.
-  client.Send(Http2Peer::Frame(Http2Peer::kWindow, 0, 0, Http2Peer::Number(1 << 20)));
+  client.Send(http2::wire::WindowUpdate(0, 1 << 20));
   for (int i = 0; i < 60; ++i) {
-    client.Send(Http2Peer::Frame(Http2Peer::kWindow, 0, even, Http2Peer::Number(2000)));
+    client.Send(http2::wire::WindowUpdate(even, 2000));
     edge.world.RunFor(seconds(1));
   }
   EXPECT_EQ(client.answers[slow].reset, static_cast<int>(http2::ErrorCode::kInternalError));
@@ -389,7 +389,7 @@ TEST_F(Http2ClientTest, WhoReadsNothingIsNotWaitedForLong) {
   // Open windows, but nobody takes what comes.
   client.Send(Http2Peer::Frame(Http2Peer::kSettings, 0, 0,
                                std::string("\0\4", 2) + Http2Peer::Number(1 << 30)));
-  client.Send(Http2Peer::Frame(Http2Peer::kWindow, 0, 0, Http2Peer::Number(1 << 30)));
+  client.Send(http2::wire::WindowUpdate(0, 1 << 30));
   client.peer().peer.PauseReading();
   edge.on_backend = [](EdgePeer& peer) {
     peer.on_bytes = [](EdgePeer& of) {

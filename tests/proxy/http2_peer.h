@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "http2/wire.h"
 #include "proxy/edge_peer.h"
 #include "rondo/http2/types.h"
 
@@ -18,21 +19,10 @@ namespace rondo::proxy::testing {
 
 class Http2Peer {
  public:
-  using Fields = std::vector<std::pair<std::string, std::string>>;
-  enum Type : uint8_t {
-    kData,
-    kHeaders,
-    kPriority,
-    kReset,
-    kSettings,
-    kPush,
-    kPing,
-    kGoaway,
-    kWindow,
-    kContinuation
-  };
-  static constexpr uint8_t kEnd = 1;    // END_STREAM, ACK
-  static constexpr uint8_t kWhole = 4;  // END_HEADERS
+  using Fields = http2::wire::Fields;
+  using enum http2::wire::Type;
+  static constexpr uint8_t kEnd = http2::wire::kEndStream;  // also ACK
+  static constexpr uint8_t kWhole = http2::wire::kEndHeaders;
 
   // What has come on a stream.
   struct Answer {
@@ -63,28 +53,13 @@ class Http2Peer {
   }
 
   EdgePeer& peer() { return peer_; }
-  static std::string Frame(Type type, uint8_t flags, uint32_t stream,
+  static std::string Frame(http2::wire::Type type, uint8_t flags, uint32_t stream,
                            std::string_view payload = {}) {
-    std::string out = Number(static_cast<uint32_t>(payload.size())).substr(1);
-    out += static_cast<char>(type);
-    out += static_cast<char>(flags);
-    return out + Number(stream) + std::string(payload);
+    return http2::wire::Frame(type, flags, stream, payload);
   }
-  static std::string Number(uint32_t value) {
-    std::string out;
-    for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xff);
-    return out;
-  }
-  static std::string Preface() { return std::string(http2::kPreface) + Frame(kSettings, 0, 0); }
-  // Fields of at most 126 bytes, that nobody's table remembers.
-  static std::string Block(const Fields& fields) {
-    std::string out;
-    for (const auto& [name, value] : fields) {
-      out += '\0';
-      for (const std::string& text : {name, value}) out += static_cast<char>(text.size()) + text;
-    }
-    return out;
-  }
+  static std::string Number(uint32_t value) { return http2::wire::Number(value, 4); }
+  static std::string Preface() { return http2::wire::kHello + http2::wire::Settings(); }
+  static std::string Block(const Fields& fields) { return http2::wire::Block(fields); }
   static Fields Get(const std::string& path = "/") {
     return {{":method", "GET"}, {":scheme", "http"}, {":path", path}, {":authority", "edge.test"}};
   }
@@ -105,7 +80,7 @@ class Http2Peer {
   void Data(uint32_t stream, std::string_view bytes, bool end) {
     Send(Frame(kData, end ? kEnd : 0, stream, bytes));
   }
-  void Reset(uint32_t stream) { Send(Frame(kReset, 0, stream, Number(8))); }
+  void Reset(uint32_t stream) { Send(http2::wire::RstStream(stream, http2::ErrorCode::kCancel)); }
 
   std::map<uint32_t, Answer> answers;
   std::vector<std::pair<uint32_t, uint32_t>> goaways;  // last stream, code
@@ -113,57 +88,43 @@ class Http2Peer {
   bool acknowledges = true;  // PINGs are answered, windows are opened
 
  private:
-  static uint32_t Read32(std::string_view bytes) {
-    uint32_t value = 0;
-    for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(bytes[i]);
-    return value;
-  }
   void Read() {
-    while (input_.size() >= 9) {
-      const size_t size = Read32(std::string(1, '\0') + input_.substr(0, 3));
-      if (input_.size() < 9 + size) return;
-      const auto type = static_cast<Type>(input_[3]);
-      const auto flags = static_cast<uint8_t>(input_[4]);
-      const uint32_t stream = Read32(std::string_view(input_).substr(5, 4));
-      const std::string payload = input_.substr(9, size);
-      input_.erase(0, 9 + size);
-      Take(type, flags, stream, payload);
-    }
+    for (const http2::wire::Seen& frame : http2::wire::TakeFrames(input_)) Take(frame);
   }
-  void Take(Type type, uint8_t flags, uint32_t stream, const std::string& payload) {
-    switch (type) {
+  void Take(const http2::wire::Seen& frame) {
+    switch (static_cast<http2::wire::Type>(frame.type)) {
       case kSettings:
-        if (flags & kEnd) return;
+        if (frame.flags & kEnd) return;
         settings = true;
-        if (acknowledges) Send(Frame(kSettings, kEnd, 0));
+        if (acknowledges) Send(http2::wire::SettingsAck());
         return;
       case kPing:
-        if (!(flags & kEnd) && acknowledges) Send(Frame(kPing, kEnd, 0, payload));
+        if (!(frame.flags & kEnd) && acknowledges) Send(http2::wire::Ping(frame.payload, kEnd));
         return;
       case kGoaway:
-        goaways.emplace_back(Read32(payload), Read32(std::string_view(payload).substr(4)));
+        goaways.emplace_back(frame.number(), frame.number(4));
         return;
-      case kReset:
-        answers[stream].reset = static_cast<int>(Read32(payload));
+      case kRstStream:
+        answers[frame.stream].reset = static_cast<int>(frame.number());
         return;
       case kHeaders:
       case kContinuation:
-        block_ += payload;
-        if (flags & kWhole) Inflate(answers[stream]);
-        if (type == kHeaders && (flags & kEnd)) answers[stream].ended = true;
+        block_ += frame.payload;
+        if (frame.flags & kWhole) Inflate(answers[frame.stream]);
+        if (frame.type == kHeaders && frame.ends()) answers[frame.stream].ended = true;
         return;
       case kData:
-        answers[stream].body += payload;
-        answers[stream].ended |= (flags & kEnd) != 0;
-        if (!payload.empty() && acknowledges) {
-          const std::string more = Number(static_cast<uint32_t>(payload.size()));
-          Send(Frame(kWindow, 0, 0, more));
-          if (!(flags & kEnd)) Send(Frame(kWindow, 0, stream, more));
+        answers[frame.stream].body += frame.payload;
+        answers[frame.stream].ended |= frame.ends();
+        if (!frame.payload.empty() && acknowledges) {
+          const auto size = static_cast<uint32_t>(frame.payload.size());
+          Send(http2::wire::WindowUpdate(0, size));
+          if (!frame.ends()) Send(http2::wire::WindowUpdate(frame.stream, size));
         }
         return;
       case kPriority:
-      case kPush:
-      case kWindow:
+      case kPushPromise:
+      case kWindowUpdate:
         return;
     }
   }
