@@ -1,5 +1,6 @@
 #include "field_checks.h"
 #include "rondo/http/authority.h"
+#include "rondo/http/grpc.h"
 #include "rondo/http/websocket.h"
 #include "rondo/http2/incoming.h"
 
@@ -39,7 +40,7 @@ void RequestBuilder::Begin(const SessionOptions& options) {
   lines_ = 0;
   protocol_ = Protocol::kNone;
   in_fields_ = has_scheme_ = has_host_ = has_cookie_ = false;
-  has_content_length_ = takes_trailers_ = false;
+  has_content_length_ = takes_trailers_ = wants_trailers_ = false;
 }
 
 void RequestBuilder::Add(std::string_view name, std::string_view value) {
@@ -55,6 +56,9 @@ void RequestBuilder::Add(std::string_view name, std::string_view value) {
   if (id == FieldId::kHost || id == FieldId::kContentLength || id == FieldId::kCookie ||
       id == FieldId::kTe) {
     return AddListed(id, value);
+  }
+  if (id == FieldId::kTrailer || (id == FieldId::kContentType && http::IsGrpc(value))) {
+    wants_trailers_ = true;
   }
   if (is_tunnel() && name == "sec-websocket-key") {
     // RFC 8441 §5.1: it has no meaning here, and HTTP/1 needs one of ours.
@@ -209,17 +213,21 @@ IncomingHead RequestBuilder::WriteFraming(bool ends) {
   if (method_ == "CONNECT") return head;
   if (has_content_length_ || (ends && MeansABody(method_))) {
     if (ends && content_length_ > 0) Refuse(400, "content_length");
-    head.framing = Framing::kLength;
-    head.content_length = content_length_;
     head.data_bytes = static_cast<int64_t>(content_length_);
-    if (++lines_ > lines_max_) Refuse(431, "too_many_headers");
-    text_.NumberLine("Content-Length", content_length_);
   } else if (ends) {
     head.data_bytes = 0;
-  } else {
-    head.framing = Framing::kChunked;
-    AddLine("Transfer-Encoding", "chunked");
+    return head;
   }
+  if (ends || (has_content_length_ && !wants_trailers_)) {
+    head.framing = Framing::kLength;
+    head.content_length = content_length_;
+    if (++lines_ > lines_max_) Refuse(431, "too_many_headers");
+    text_.NumberLine("Content-Length", content_length_);
+    return head;
+  }
+  // HTTP/1.1 has no place for trailers behind a length.
+  head.framing = Framing::kChunked;
+  AddLine("Transfer-Encoding", "chunked");
   return head;
 }
 

@@ -115,6 +115,10 @@ Session::State SessionImpl::Feed(std::span<const char> bytes, Instant now) {
   if (failure_ != nullptr) return State::kFailed;
   const ssize_t taken = nghttp2_session_mem_recv(
       session_, reinterpret_cast<const uint8_t*>(whole.data()), whole.size());
+  // What ended nothing: it may have crossed a reset of ours, once for each stream; but nobody can
+  // tell how often.
+  for (; server() && empty_ends_ > 0; --empty_ends_) budget_.Spend(FloodBudget::Cost::kFrame);
+  empty_ends_ = 0;
   if (failure_ != nullptr) return State::kFailed;
   if (taken == NGHTTP2_ERR_FLOODED) {
     FailHard(ErrorCode::kEnhanceYourCalm, "h2_flood");
@@ -150,7 +154,11 @@ bool SessionImpl::Afford(const FrameHead& frame) {
   switch (frame.type) {
     case FrameType::kData:
       if (frame.length == 0) {
-        if ((frame.flags & kFlagEndStream) == 0) budget_.Spend(Cost::kEmptyData);
+        if ((frame.flags & kFlagEndStream) == 0) {
+          budget_.Spend(Cost::kEmptyData);
+        } else {
+          ++empty_ends_;
+        }
       } else if ((frame.flags & kFlagPadded) != 0 && frame.length <= kPaddingMax) {
         budget_.Spend(Cost::kFrame);
       }

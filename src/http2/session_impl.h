@@ -125,6 +125,7 @@ class SessionImpl final : public Session {
   size_t block_bytes_ = 0;      // of the head that comes, as RFC 9113 §10.5.1 counts them
   bool large_head_ = false;     // one came since streams_ was 0
   uint32_t continuations_ = 0;  // of the head that comes
+  uint32_t empty_ends_ = 0;     // DATA of this Feed that did nothing but end something, as yet
   int32_t last_stream_ = 0;     // server: the largest number that HEADERS came for
   bool settings_received_ = false;
   bool goaway_received_ = false;

@@ -48,8 +48,15 @@ void SessionImpl::CheckStreamNumber(int32_t stream_id) {
     if (stream_id % 2 == 1) last_stream_ = stream_id;
     return;
   }
-  if (nghttp2_session_find_stream(session_, stream_id) != nullptr) return;
   if (goaway_finished_) return;  // paid for
+  if (nghttp2_session_find_stream(session_, stream_id) != nullptr) {
+    // Nobody reads what comes on it any more, and a reset of it may still wait here.
+    const SessionStream* stream = Find(stream_id);
+    if (stream == nullptr || stream->incoming_ == Incoming::kDeaf) {
+      budget_.Spend(FloodBudget::Cost::kFrame);
+    }
+    return;
+  }
   if (WasReset(stream_id)) {
     // Trailers that crossed our reset, once for each such stream; but nobody can tell how often.
     budget_.Spend(FloodBudget::Cost::kFrame);
@@ -258,6 +265,7 @@ int SessionImpl::OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* use
       break;
     case NGHTTP2_DATA:
       if (Ends(frame->hd)) {
+        if (frame->hd.length == 0 && self.empty_ends_ > 0) --self.empty_ends_;
         SessionStream* stream = self.Find(frame->hd.stream_id);
         if (stream != nullptr && stream->incoming_ != Incoming::kDeaf) self.TakeEnd(*stream, {});
       }

@@ -132,6 +132,35 @@ TEST(RequestBuilder, SaysThatTrailersAreTakenSoThatHttp1KeepsIt) {
   EXPECT_FALSE(head.connection_names_fields);
 }
 
+TEST(RequestBuilder, LeavesRoomForTrailers) {
+  const std::string post = "POST / HTTP/1.1\r\nHost: a.example\r\n";
+  const std::string chunked = "Transfer-Encoding: chunked\r\n\r\n";
+  const std::string grpc = "content-type: application/grpc+proto\r\n";
+  const FieldList of_grpc =
+      With(kPost, {{"content-type", "application/grpc+proto"}, {"content-length", "9"}});
+  Check({
+      {"gRPC with a length", of_grpc, false, post + grpc + chunked, Framing::kChunked, 0, 9},
+      {"a Trailer field", With(kPost, {{"content-length", "9"}, {"trailer", "x-sum"}}), false,
+       post + "trailer: x-sum\r\n" + chunked, Framing::kChunked, 0, 9},
+      {"a Trailer field in front of nothing", With(kPost, {{"trailer", "x-sum"}}), true,
+       post + "trailer: x-sum\r\nContent-Length: 0\r\n\r\n", Framing::kLength, 0, 0},
+      {"neither", With(kPost, {{"content-type", "application/json"}, {"content-length", "9"}}),
+       false, post + "content-type: application/json\r\nContent-Length: 9\r\n\r\n",
+       Framing::kLength, 9, 9},
+  });
+  // What one request says is not said of the next.
+  RequestBuilder builder;
+  for (const bool says_so : {true, false}) {
+    builder.Begin({});
+    for (const auto& [name, value] : With(kPost, {{"content-length", "9"}})) {
+      builder.Add(name, value);
+    }
+    if (says_so) builder.Add("trailer", "x-sum");
+    EXPECT_EQ(builder.Finish(false, kNonce).framing,
+              says_so ? Framing::kChunked : Framing::kLength);
+  }
+}
+
 TEST(RequestBuilder, MakesAnUpgradeOfAnExtendedConnect) {
   const std::string get =
       "GET /chat HTTP/1.1\r\nHost: a.example:8443\r\nsec-websocket-version: 13\r\n";

@@ -95,6 +95,37 @@ TEST_F(Flood, HeadsOfStreamsThatWereResetAreCutOff) {
   EXPECT_LE(Pour([&](int) { return Headers(1, trailers); }, 20'000), 10'001);
 }
 
+TEST_F(Flood, EndsOfStreamsThatWereResetAreCutOff) {
+  Meet();
+  for (int i = 0; i < 65; ++i) {
+    end.session->Reset(Upload(Odd(i)), ErrorCode::kCancel);
+    Listen();
+    // One each is what an honest client may send before it knows.
+    ASSERT_EQ(Say(Data(Odd(i), "", kEndStream)), Session::State::kOpen) << i;
+  }
+  EXPECT_LE(Pour([](int) { return Data(1, "", kEndStream); }, 20'000), 10'001);
+}
+
+TEST_F(Flood, HeadsOfStreamsThatNobodyListensToAreCutOff) {
+  Meet();
+  const std::string trailers = Block({{"not", "the end"}});
+  // It is refused, but its answer does not get away.
+  Say(Headers(1, Block(Post({{"Upper", "case"}})), kEndHeaders));
+  EXPECT_LE(Pour([&](int) { return Headers(1, trailers, kEndHeaders); }, 20'000), 10'001);
+}
+
+TEST_F(Flood, EndsOfStreamsThatAreOpenCostNothing) {
+  Meet();
+  // None of these is answered, which would give something back.
+  for (int i = 0; i < 20'000; ++i) {
+    TestStream& stream = Upload(Odd(i));
+    ASSERT_EQ(Say(Data(Odd(i), "", kEndStream)), Session::State::kOpen) << i;
+    ASSERT_TRUE(stream.ended);
+    end.session->Reset(stream, ErrorCode::kNoError);
+    Listen();
+  }
+}
+
 TEST_F(Flood, TrailersOfStreamsThatAreOpenCostNothing) {
   Meet();
   for (int i = 0; i < 65; ++i) {

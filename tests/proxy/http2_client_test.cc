@@ -369,16 +369,22 @@ TEST_F(Http2ClientTest, AHeadThatDoesNotEndEndsTheConnection) {
   edge.config.timeouts.request_header = seconds(3);
   HoldBackends();
   edge.Start();
-  Http2Peer& client = Connect();
-  const uint32_t held = client.Open(Http2Peer::Get());
-  edge.world.RunFor(seconds(1));
-  client.Send(Http2Peer::Frame(Http2Peer::kHeaders, Http2Peer::kEnd, 3,
-                               Http2Peer::Block(Http2Peer::Get())));
-  ASSERT_TRUE(Ended(client, seconds(5)));
-  EXPECT_EQ(edge.Rejected("request_header_timeout"), 1u);
-  EXPECT_EQ(client.goaways.back().second,
-            static_cast<uint32_t>(http2::ErrorCode::kEnhanceYourCalm));
-  EXPECT_FALSE(client.answers[held].ended);
+  for (const bool leaving : {false, true}) {
+    SCOPED_TRACE(leaving);
+    Http2Peer& client = Connect();
+    const uint32_t held = client.Open(Http2Peer::Get());
+    edge.world.RunFor(seconds(1));
+    if (leaving) edge.worker->RequestDrain(edge.world.now() + seconds(30));
+    ASSERT_TRUE(edge.RunUntil([&] { return client.goaways.size() == (leaving ? 2u : 0u); }));
+    client.Send(Http2Peer::Frame(Http2Peer::kHeaders, Http2Peer::kEnd, 3,
+                                 Http2Peer::Block(Http2Peer::Get())));
+    ASSERT_TRUE(Ended(client, seconds(5)));
+    EXPECT_EQ(edge.Rejected("request_header_timeout"), leaving ? 2u : 1u);
+    EXPECT_EQ(client.goaways.back().second,
+              static_cast<uint32_t>(http2::ErrorCode::kEnhanceYourCalm));
+    EXPECT_EQ(client.goaways.size(), leaving ? 3u : 1u);
+    EXPECT_FALSE(client.answers[held].ended);
+  }
 }
 
 TEST_F(Http2ClientTest, WhoReadsNothingIsNotWaitedForLong) {

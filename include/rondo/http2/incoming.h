@@ -64,7 +64,8 @@ class RequestBuilder {
   //
   // A method CONNECT without :protocol comes out as the text of a CONNECT, for which HTTP/1's
   // parser has its answer. Cookie fields are joined by "; " into one (§8.2.3). A POST, PUT or PATCH
-  // without a body says Content-Length: 0 (RFC 9110 §8.6).
+  // without a body says Content-Length: 0 (RFC 9110 §8.6). One with a length and trailers to come (it
+  // says so, or is gRPC) is chunked instead, since HTTP/1.1 has no place for them else.
   IncomingHead Finish(bool ends, std::string_view key);
 
  private:
@@ -95,6 +96,7 @@ class RequestBuilder {
   bool has_cookie_ = false;
   bool has_content_length_ = false;
   bool takes_trailers_ = false;
+  bool wants_trailers_ = false;  // has some itself
 };
 
 class ResponseBuilder {
