@@ -1,5 +1,6 @@
 """HTTP/2 as clients meet it: curl, nghttp, h2load and python3-h2, over TLS and by prior knowledge, through both engines;
 connections that drain, age and idle; WebSockets by RFC 8441; failures as gRPC understands them."""
+import json
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import harness
 from certificates import Authority, certificates
 from harness import eventually, fnv64, ok, one_route, pattern
 from http2 import Error, Http2Test, Setting, request_fields
-from test_upgrade import frame
+from test_upgrade import HANDSHAKE, frame
 
 WHOLE = b"0123456789abcdef" * 5
 
@@ -45,11 +46,15 @@ class Http2Edge(Http2Test):
 
     def metric(self, rondo, pattern_):
         """The sum of the samples that match."""
+        text = self.admin_get(rondo, "/metrics")
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(pattern_, line))
+
+    def admin_get(self, rondo, target):
         host, port = rondo.admin().rsplit(":", 1)
         client = harness.Client(socket.create_connection((host, int(port)), harness.DEADLINE))
-        text = client.get("/metrics", host="localhost").text()
+        text = client.get(target, host="localhost").text()
         client.close()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(pattern_, line))
+        return text
 
     def run_program(self, *arguments):
         done = subprocess.run(list(map(str, arguments)), capture_output=True, timeout=harness.DEADLINE * 4, check=False)
@@ -386,6 +391,27 @@ class WebSockets(Http2Edge):
             client.data(stream, b"", end=True)
             eventually(lambda: self.metric(rondo, r"rondo_http2_streams") == 0, "the stream is over")
             self.assertEqual(client.get("/").status, 200)
+
+    def test_those_on_streams_are_no_connections(self):
+        rondo = self.start(self.echo())
+        def counted():
+            status = json.loads(self.admin_get(rondo, "/v1/status"))
+            return [self.metric(rondo, "rondo_connections"), status["connections"], self.metric(rondo, "rondo_tunnels")]
+        client = self.plain(rondo)
+        for _ in range(5):
+            self.assertEqual(self.open(client)[1].status, 200)
+        alone = self.client(rondo, listener="plain")
+        alone.send(HANDSHAKE)
+        self.assertEqual(alone.response().status, 101)
+        self.assertEqual(counted(), [2, 2, 6])
+        rondo.config.write_text(rondo.config.read_text() + "\nx-note: touched\n")
+        rondo.signal(signal.SIGHUP)
+        eventually(lambda: self.metric(rondo, r'rondo_reloads_total\{result="ok"') == 1, "the reload")
+        self.assertEqual(counted(), [2, 2, 6])
+        client.close()
+        eventually(lambda: counted() == [1, 1, 1], "the connection with all of its streams is gone")
+        alone.close()
+        eventually(lambda: counted() == [0, 0, 0], "nothing is left")
 
     def test_a_client_that_resets_ends_its_backend(self):
         rondo = self.start(self.echo())
