@@ -35,24 +35,6 @@ class Http2ClientTest : public ::testing::Test {
   void HoldBackends() {
     edge.on_backend = [](EdgePeer& peer) { peer.on_bytes = {}; };
   }
-  // A WebSocket on a stream that its backend has agreed to; returns the stream.
-  uint32_t OpenWebSocket(Http2Peer& client) {
-    Http2Peer::Fields fields = Http2Peer::Get("/ws");
-    fields[0].second = "CONNECT";
-    fields.insert(fields.begin() + 1, {":protocol", "websocket"});
-    fields.emplace_back("sec-websocket-version", "13");
-    const uint32_t stream = client.Open(fields, false);
-    EXPECT_TRUE(edge.RunUntil([&] { return client.answers[stream].Field(":status") == "200"; }));
-    return stream;
-  }
-  // As they are shown: those of the listener, and tunnels, which are counted with their upstream.
-  int64_t Connections() const {
-    int64_t sum = 0;
-    edge.worker->traffic().ForEach([&sum](const metrics::TrafficCells::Entry& entry) {
-      sum += entry.cell.connections.value();
-    });
-    return sum;
-  }
   ~Http2ClientTest() override { peers.clear(); }
 
   EdgeWorld edge;
@@ -275,55 +257,6 @@ TEST_F(Http2ClientTest, ACallThatStreamsBothWaysMayBeSilentOnOneSide) {
   backend->Send("0\r\n\r\n");
   ASSERT_TRUE(edge.RunUntil([&] { return client.answers[stream].ended; }));
   EXPECT_EQ(client.answers[stream].body, std::string(20, '.'));
-}
-
-// A backend that makes a WebSocket of what it is sent, and says nothing in it.
-std::function<void(EdgePeer&)> Upgrading() {
-  return [](EdgePeer& peer) {
-    peer.on_bytes = [](EdgePeer& of) {
-      of.on_bytes = {};
-      of.Send(
-          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-    };
-  };
-}
-
-TEST_F(Http2ClientTest, WebSocketsOnStreamsAreNoConnections) {
-  edge.on_backend = Upgrading();
-  edge.Start();
-  Http2Peer& client = Connect();
-  for (int i = 0; i < 5; ++i) OpenWebSocket(client);
-  EXPECT_EQ(Connections(), 1);
-  // One of its own is one.
-  EdgePeer& other = edge.Connect();
-  other.Send(
-      "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
-  ASSERT_TRUE(edge.RunUntil([&] { return other.received.starts_with("HTTP/1.1 101 "); }));
-  edge.world.RunFor(seconds(1));
-  EXPECT_EQ(Connections(), 2);
-  EXPECT_EQ(edge.counters.connections.load(), 2u);
-  client.peer().Close();
-  ASSERT_TRUE(edge.RunUntil([&] { return edge.Cell().http2_streams.value() == 0; }));
-  ASSERT_TRUE(edge.RunUntil([&] { return edge.counters.connections.load() == 1; }));
-  EXPECT_EQ(Connections(), 1);
-  other.Close();
-  ASSERT_TRUE(edge.RunUntil([&] { return edge.counters.connections.load() == 0; }));
-  EXPECT_EQ(Connections(), 0);
-}
-
-TEST_F(Http2ClientTest, AWebSocketWhoseBackendEndsIsNotKeptByAClientThatDoesNotNotice) {
-  edge.on_backend = Upgrading();
-  edge.Start();
-  Http2Peer& client = Connect();
-  const uint32_t stream = OpenWebSocket(client);
-  edge.world.RunFor(seconds(20));
-  EXPECT_FALSE(client.answers[stream].ended);
-  edge.backends.back()->Close();
-  ASSERT_TRUE(edge.RunUntil([&] { return client.answers[stream].ended; }));
-  EXPECT_EQ(edge.Cell().http2_streams.value(), 1);
-  edge.world.RunFor(seconds(11));
-  EXPECT_EQ(edge.Cell().http2_streams.value(), 0);
 }
 
 // -- its time --
