@@ -5,6 +5,7 @@
 
 #include "h2_backend.h"
 #include "prober_world.h"
+#include "sim_peer.h"
 
 namespace rondo::sim {
 namespace {
@@ -98,11 +99,22 @@ TEST_F(ProberHttp2, AnAnswerThatDoesNotComeIsATimeout) {
 }
 
 TEST_F(ProberHttp2, ABackendThatSpeaksHttp1IsFoundOut) {
-  SimHttpBackend& other =
-      world.AddBackend(1, [](const BackendRequest&) { return BackendAnswer{}; });
+  SimEngine& engine = world.world().AddThread("HTTP/1.1");
+  std::unique_ptr<SimPeer> peer;
+  SimAcceptor acceptor(world.world(), engine, ProberWorld::Address(1), [&](int fd) {
+    peer = std::make_unique<SimPeer>(world.world(), engine);
+    peer->on_receive = [&peer](std::string_view) {
+      peer->Send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    };
+    peer->Adopt(fd);
+  });
   Watch({});
   const health::CheckResult result = First();
-  EXPECT_FALSE(result.passed()) << other.requests().size();
+  EXPECT_EQ(result.outcome, CheckOutcome::kBadResponse);
+  EXPECT_EQ(result.detail, "bad_response: h2_not_http2");
+  world.prober().Stop();
+  world.engine().Wake();
+  world.world().RunUntil([this] { return world.prober().stopped(); }, seconds(30));
 }
 
 TEST_F(ProberHttp2, AGrpcServiceIsAskedFor) {
