@@ -121,6 +121,8 @@ class StreamEngine::Stream final : public Op,
   // Reads heads in the send above and submits them; false where that ended the send.
   bool ReadHeads();
   bool SubmitHead();
+  // Something of the answer came.
+  void InterruptFirst();
   // What comes behind the end of a message.
   bool ReadRest();
   void FailText();
@@ -159,6 +161,8 @@ class StreamEngine::Stream final : public Op,
   bool remote_ended_ = false;  // all that the peer sends was received
   bool whole_ = false;         // client: by its framing, the answer was received
   bool head_sent_ = false;     // the final one
+  bool first_ = false;         // client: what is sent is what came with the head
+  bool answered_ = false;      // client: a head of the answer came
   bool out_tunnel_ = false;    // what is sent is a tunnel's bytes
   bool out_ended_ = false;     // all that we send was taken by the session
   uint64_t body_left_ = 0;     // client: of an answer with Content-Length

@@ -46,6 +46,7 @@ void StreamEngine::Stream::TakeResponse(const http2::IncomingHead& head, bool en
     whole_ = length_known_ && body_left_ == 0;
   }
   if (ends) remote_ended_ = true;
+  InterruptFirst();
   News();
 }
 

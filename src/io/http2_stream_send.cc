@@ -23,6 +23,8 @@ void StreamEngine::Stream::SubmitSend(Op& op) {
   part_at_ = 0;
   if (op.kind == Kind::kWaitWritable) return WaitForRoom();
   if (send_error_ != 0) return PostSender(send_error_);
+  if (first_ && answered_) return InterruptFirst();
+  first_ |= !server_ && !head_sent_;
   if (!head_sent_ && !ReadHeads()) return;
   if (out_ended_) {
     if (!ReadRest()) return;
@@ -56,7 +58,18 @@ void StreamEngine::Stream::PostSender(int32_t outcome) {
 void StreamEngine::Stream::ReportSent() {
   constexpr size_t kMost = std::numeric_limits<int32_t>::max();
   RONDO_DCHECK(taken_ <= kMost);
+  first_ = first_ && !Piece().empty();
   PostSender(static_cast<int32_t>(std::min(taken_, kMost)));
+}
+
+// Whoever sends a request's head and some of its body together may wait with both for the backend's
+// window before it looks at the answer, which may be all that ever comes: it is told to look.
+void StreamEngine::Stream::InterruptFirst() {
+  answered_ = true;
+  if (!first_ || sender_ == nullptr || Piece().empty()) return;
+  if (taken_ > 0) return ReportSent();  // the one that follows is told
+  first_ = false;
+  PostSender(-EAGAIN);
 }
 
 std::string_view StreamEngine::Stream::Piece() {

@@ -138,7 +138,10 @@ void Exchange::TakeConnection() {
   upstream::WorkerBackend& backend = *lease_.backend();
   tried_ = upstream::BackendRef(backend);
   backend.cell().requests.Add();
-  if (previous_failure_) traffic_->retries.Add(previous_failure_.reason);
+  if (previous_failure_) {
+    traffic_->retries.Add(previous_failure_.reason);
+    ++repeats_;
+  }
   attempt_bytes_ = 0;
   status_ = interims_ = 0;
   relayed_bytes_ = 0;
@@ -267,11 +270,12 @@ void Exchange::RequestSent(int32_t result) {
     ReportIfTimeout(Stage::kResponse, upstream::Outcome::kResponseTimeout);
     return;
   }
-  if (result < 0) {
+  first_waits_ = result == -EAGAIN;
+  if (result < 0 && !first_waits_) {
     // It takes no more, but may have answered before: the answer, or its absence, decides.
     upload_ = request_body_.done() ? Upload::kDone : Upload::kBackendFailed;
     backend_broke_ = true;
-  } else if (!request_body_.done()) {
+  } else if (first_waits_ || !request_body_.done()) {
     upload_ = Upload::kRunning;
     sent_at_ = worker_.loop().Now();
     client_.deadline.Clear();  // the upload watches itself, and sets this when it is through

@@ -245,7 +245,7 @@ void Exchange::Account() {
   }
   if (upstream_ != nullptr) record.upstream = config_->settings.name;
   if (tried_) record.backend = tried_->shared->id;
-  record.retries = retries_;
+  record.retries = repeats_;
   record.received_bytes = received_bytes_;
   record.sent_bytes = sent_bytes_;
   record.queue = queue_time_;
@@ -288,7 +288,7 @@ TunnelLog* Exchange::MakeTunnelLog() {
   log->client = client_address_;
   log->has_client = client_.has_peer();
   log->nameless = client_.nameless();
-  log->retries = retries_;
+  log->retries = repeats_;
   log->head_bytes = sent_bytes_;
   log->began = began_;
   log->connect = connect_time_;
@@ -325,7 +325,7 @@ void Exchange::ResetForNext() {
   ForgetPicks();
   tried_.Reset();
   failure_ = Failure{};
-  retries_ = unprocessed_ = 0;
+  retries_ = unprocessed_ = repeats_ = 0;
   attempt_bytes_ = 0;
   response_began_ = response_complete_ = response_whole_ = close_ends_response_ = false;
   backend_keeps_ = close_after_ = false;

@@ -106,6 +106,7 @@ class Exchange {
   uint64_t RequestIdKey() const;
   void WriteRequestHead();
   std::string_view RewrittenTarget();
+  std::string_view StickySetCookie();
 
   // -- reply.cc: Rondo's own answers --
   rt::Task<> ReplyFailure();
@@ -161,6 +162,8 @@ class Exchange {
                const http::BodyDecoder& body);
   void BeginUpload();
   rt::Task<> UploadBody();
+  rt::Task<> SendRestOfFirst();
+  void UploadSendFailed(int32_t sent);
   bool AnswersAlready() const;
   void PassUploadDeadline();
   void KeepNextRequest(io::BufferRef buffer, const char* bytes, size_t consumed, int32_t received);
@@ -169,7 +172,6 @@ class Exchange {
   void FailFromUpload();
   rt::Task<> StopUpload();
   bool PrepareResponse();
-  std::string_view StickySetCookie();
   void ObserveLatency();
   bool StartResponse();
   bool TakePiece(char* bytes, size_t size, bool with_head);
@@ -260,6 +262,8 @@ class Exchange {
   bool retry_decided_ = false;  // failure_ is an answer that was dropped for a retry
   uint32_t retries_ = 0;
   uint32_t unprocessed_ = 0;  // attempts that a backend did nothing with
+  uint32_t repeats_ = 0;      // attempts after the first, whatever they count as
+  bool first_waits_ = false;  // the answer came before all was sent that came with the head
 
   // The answer.
   Input response_input_;

@@ -48,10 +48,11 @@ void Exchange::BeginUpload() {
 }
 
 rt::Task<> Exchange::UploadBody() {
-  BeginUpload();
   const Duration patience = client_.snapshot().config.timeouts.request_body;
   const Duration idle = config_->settings.timeouts.idle;
   backend_->sender.WatchProgress(&upload_deadline_, idle);
+  if (first_waits_) co_await SendRestOfFirst();
+  if (upload_ == Upload::kRunning) BeginUpload();
   while (upload_ == Upload::kRunning) {
     PassUploadDeadline();
     const Instant waits_from = worker_.loop().Now();
@@ -96,10 +97,7 @@ rt::Task<> Exchange::UploadBody() {
     attempt_bytes_ += backend_->sender.sent();
     if (step.done) KeepNextRequest(std::move(buffer), bytes, step.consumed, received);
     if (sent < 0) {
-      backend_broke_ = sent != -ECANCELED;
-      const bool late = upload_token_.reason() == rt::CancelReason::kDeadline;
-      EndUpload(sent != -ECANCELED ? Upload::kBackendFailed
-                                   : (late ? Upload::kBackendStalled : Upload::kStopped));
+      UploadSendFailed(sent);
     } else if (step.done) {
       EndUpload(Upload::kDone);
     } else if (request_large_ == nullptr && received_bytes_ >= kLongBodyBytes &&
@@ -113,6 +111,29 @@ rt::Task<> Exchange::UploadBody() {
     RONDO_CHECK(!client_.receiver.armed() || !client_.receiver.plain());
     worker_.ReturnLarge(std::exchange(request_large_, nullptr));
   }
+}
+
+// What came with the head is sent on while the answer is read. It stays where it is until then, for
+// another attempt.
+rt::Task<> Exchange::SendRestOfFirst() {
+  first_waits_ = false;
+  AddInitialBody(backend_->sender);
+  backend_->sender.Skip(attempt_bytes_);
+  upload_deadline_.Set(worker_.loop().Now() + config_->settings.timeouts.idle);
+  const int32_t sent = co_await backend_->sender.Send(upload_token_);
+  attempt_bytes_ += backend_->sender.sent();
+  if (sent < 0) {
+    UploadSendFailed(sent);
+  } else if (request_body_.done()) {
+    EndUpload(Upload::kDone);
+  }
+}
+
+void Exchange::UploadSendFailed(int32_t sent) {
+  backend_broke_ = sent != -ECANCELED;
+  const bool late = upload_token_.reason() == rt::CancelReason::kDeadline;
+  EndUpload(sent != -ECANCELED ? Upload::kBackendFailed
+                               : (late ? Upload::kBackendStalled : Upload::kStopped));
 }
 
 // Nothing more came for a while from a client that has its answer coming: a call that streams both
@@ -338,29 +359,6 @@ void Exchange::EndResponse() {
   response_whole_ = response_complete_ && !failure_;
   client_.deadline.Clear();
   until_close_ended_ = false;
-}
-
-// The stickiness cookie, where the client has none that holds; empty where it keeps its own.
-std::string_view Exchange::StickySetCookie() {
-  const upstream::WorkerBackend& backend = *lease_.backend();
-  const uint64_t own = backend.sticky_hash;
-  if (own == 0) return {};  // stickiness was turned off meanwhile
-  if (pick_key_.sticky == own) {
-    sticky_outcome_ = "kept";
-    return {};
-  }
-  const upstream::WorkerBackend* wanted =
-      pick_key_.sticky ? upstream_->FindSticky(*pick_key_.sticky) : nullptr;
-  if (wanted != nullptr && !WasTried(*wanted)) {
-    // Its backend had no place left just now: the next request may find one.
-    sticky_outcome_ = "overflowed";
-    return {};
-  }
-  sticky_outcome_ = pick_key_.sticky ? "moved" : "new";
-  const http::StickyCookie& cookie = config_->sticky_cookie;
-  worker_.cookie_scratch.resize(http::SetCookieBound(cookie));
-  return {worker_.cookie_scratch.data(),
-          http::WriteSetCookie(cookie, own, false, worker_.cookie_scratch.data())};
 }
 
 // How long the backend took to answer; only peak_ewma asks.

@@ -235,4 +235,27 @@ std::string_view Exchange::RewrittenTarget() {
           http::RewritePrefix(rewrite, worker_.target_scratch.data())};
 }
 
+// The stickiness cookie, where the client has none that holds; empty where it keeps its own.
+std::string_view Exchange::StickySetCookie() {
+  const upstream::WorkerBackend& backend = *lease_.backend();
+  const uint64_t own = backend.sticky_hash;
+  if (own == 0) return {};  // stickiness was turned off meanwhile
+  if (pick_key_.sticky == own) {
+    sticky_outcome_ = "kept";
+    return {};
+  }
+  const upstream::WorkerBackend* wanted =
+      pick_key_.sticky ? upstream_->FindSticky(*pick_key_.sticky) : nullptr;
+  if (wanted != nullptr && !WasTried(*wanted)) {
+    // Its backend had no place left just now: the next request may find one.
+    sticky_outcome_ = "overflowed";
+    return {};
+  }
+  sticky_outcome_ = pick_key_.sticky ? "moved" : "new";
+  const http::StickyCookie& cookie = config_->sticky_cookie;
+  worker_.cookie_scratch.resize(http::SetCookieBound(cookie));
+  return {worker_.cookie_scratch.data(),
+          http::WriteSetCookie(cookie, own, false, worker_.cookie_scratch.data())};
+}
+
 }  // namespace rondo::proxy

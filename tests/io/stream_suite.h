@@ -361,10 +361,12 @@ TEST_P(StreamSuite, AnAnswerBeforeTheEndOfItsRequestArrivesWhole) {
   const std::string text = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1048576\r\n\r\n" + body;
   std::string_view left = text;
   int32_t last = 0;
+  int interrupted = 0;
   send.then = [&](TestOp& op) {
     last = op.result;
-    if (op.result <= 0) return;
-    left.remove_prefix(static_cast<size_t>(op.result));
+    if (op.result == -EAGAIN) ++interrupted;
+    if (op.result <= 0 && op.result != -EAGAIN) return;
+    if (op.result > 0) left.remove_prefix(static_cast<size_t>(op.result));
     if (!left.empty()) Send(send, asked, left);
   };
   Send(send, asked, left);
@@ -380,7 +382,51 @@ TEST_P(StreamSuite, AnAnswerBeforeTheEndOfItsRequestArrivesWhole) {
   EXPECT_EQ(ReceiveResult(asked), 0);
   RunUntil([&] { return !send.in_flight(); });
   EXPECT_EQ(last, -EPIPE);
+  EXPECT_EQ(interrupted, 1);
   CloseNow(asked);
+  Finish();
+}
+
+TEST_P(StreamSuite, AnAnswerInterruptsOnceTheSendThatBeganItsRequest) {
+  Join();
+  const std::string body = Bytes(200'000, 3);
+  const std::string text = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n" + body;
+  // Whether the head leaves with some of the body, or by itself.
+  for (const bool together : {true, false}) {
+    SCOPED_TRACE(together);
+    const int asked = Open();
+    std::string_view left = text;
+    std::vector<int32_t> failures;
+    TestOp send;
+    send.then = [&](TestOp& op) {
+      if (op.result < 0) failures.push_back(op.result);
+      if (op.result > 0) left.remove_prefix(static_cast<size_t>(op.result));
+      if (!left.empty()) Send(send, asked, left);
+    };
+    Send(send, asked, together ? left : left.substr(0, text.size() - body.size()));
+    const int told = TakeStream();
+    ReceiveHead(told);
+    RunFor(std::chrono::milliseconds(3));
+    EXPECT_TRUE(send.in_flight());
+    EXPECT_TRUE(failures.empty());
+    // It does not depend on the rest, and the rest goes on behind it.
+    SendAll(told, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+    EXPECT_TRUE(ReceiveHead(asked).starts_with("HTTP/1.1 200"));
+    RunFor(std::chrono::milliseconds(3));
+    EXPECT_EQ(failures, together ? std::vector<int32_t>{-EAGAIN} : std::vector<int32_t>{});
+    EXPECT_TRUE(send.in_flight());
+    TestOp receive;
+    size_t got = 0;
+    while (!left.empty() && got < text.size()) {
+      Receive(receive, told);
+      if (!RunUntilDone(receive) || receive.last() <= 0) break;
+      got = receive.bytes.size();
+    }
+    EXPECT_TRUE(left.empty());
+    EXPECT_EQ(failures.size(), together ? 1u : 0u);
+    CloseNow(asked);
+    CloseNow(told);
+  }
   Finish();
 }
 

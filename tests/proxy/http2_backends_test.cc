@@ -1,5 +1,6 @@
 // Backends that are spoken to over HTTP/2, as the clients of the real worker see it: what is asked
 // again, what is refused, and what a connection's end leaves behind.
+#include "http2/wire.h"
 #include "proxy/edge_world.h"
 #include "proxy/retry.h"
 #include "rondo/metrics/backend_cell.h"
@@ -134,6 +135,10 @@ TEST_F(Http2Backends, OneThatRefusesForEverIsGivenUp) {
   EXPECT_EQ(StatusOf(edge.Connect(), Post("once")), "HTTP/1.1 503");
   EXPECT_NE(edge.clients.front()->received.find("stream_refused"), std::string::npos);
   EXPECT_EQ(edge.backends.size(), kUnprocessedMax + 1);
+  // The log counts them as rondo_retries_total does.
+  const std::string counted = "\"retries\":" + std::to_string(kUnprocessedMax) + ",";
+  edge.RunUntil([&] { return edge.log.text.find(counted) != std::string::npos; }, seconds(5));
+  EXPECT_NE(edge.log.text.find(counted), std::string::npos) << edge.log.text;
 }
 
 TEST_F(Http2Backends, AClientThatLeavesTakesItsStreamAlong) {
@@ -150,6 +155,112 @@ TEST_F(Http2Backends, AClientThatLeavesTakesItsStreamAlong) {
   backend->ReleaseAll();
   ASSERT_TRUE(edge.RunUntil([&] { return stays.received.ends_with("ok"); }));
   EXPECT_EQ(backend->accepted(), 1u);
+}
+
+// A backend made of frames that lets nothing of a body through before it says so. `on_head` is told
+// of each request's stream.
+class ClosedWindow : public std::enable_shared_from_this<ClosedWindow> {
+ public:
+  using OnHead = std::function<void(EdgePeer&, uint32_t stream)>;
+  explicit ClosedWindow(OnHead on_head) : on_head_(std::move(on_head)) {}
+  void Serve(EdgePeer& peer) {
+    peer.on_bytes = [self = shared_from_this()](EdgePeer& of) { self->Read(of); };
+  }
+  std::string body;
+
+ private:
+  void Read(EdgePeer& of) {
+    namespace wire = http2::wire;
+    if (!begun_) {
+      if (of.received.size() < http2::kPrefaceBytes) return;
+      of.received.erase(0, http2::kPrefaceBytes);
+      begun_ = true;
+      of.Send(wire::Settings({{wire::kInitialWindowSize, 0}}));
+    }
+    while (of.received.size() >= 9) {
+      const auto byte = [&of](size_t at) { return static_cast<uint8_t>(of.received[at]); };
+      const size_t size = size_t{byte(0)} << 16 | size_t{byte(1)} << 8 | byte(2);
+      if (of.received.size() < 9 + size) return;
+      const uint8_t type = byte(3);
+      const uint32_t stream = uint32_t{byte(7)} << 8 | byte(8);
+      if (type == wire::kData) body += of.received.substr(9, size);
+      if (type == wire::kSettings && size > 0) of.Send(wire::SettingsAck());
+      of.received.erase(0, 9 + size);
+      if (type == wire::kHeaders) on_head_(of, stream);
+    }
+  }
+  OnHead on_head_;
+  bool begun_ = false;
+};
+
+TEST_F(Http2Backends, AnswersThatComeWholeWhileABodyWaitsForTheWindowArePassedOn) {
+  namespace wire = http2::wire;
+  const auto strict = std::make_shared<ClosedWindow>([](EdgePeer& of, uint32_t stream) {
+    const char* status = stream == 1 ? "204" : "413";
+    of.Send(wire::Headers(stream, wire::Block({{":status", status}})));
+  });
+  Speak();
+  edge.upstream().backends.front().address = Address(EdgeWorld::kBackend);
+  edge.on_backend = [strict](EdgePeer& peer) { strict->Serve(peer); };
+  edge.Start();
+  EXPECT_EQ(StatusOf(edge.Connect(), EdgeWorld::Get()), "HTTP/1.1 204");
+  const Instant began = edge.world.now();
+  for (const char* framing : {"Content-Length: 5000", "Content-Length: 9000",
+                              "Transfer-Encoding: chunked\r\nTrailer: a"}) {
+    SCOPED_TRACE(framing);
+    const bool chunked = framing[0] == 'T';
+    const std::string body = std::string(5000, 'p');
+    EXPECT_EQ(StatusOf(edge.Connect(), std::string("POST / HTTP/1.1\r\nHost: a\r\n") + framing +
+                                           "\r\n\r\n" + (chunked ? "1388\r\n" : "") + body +
+                                           (chunked ? "\r\n0\r\na: b\r\n\r\n" : "")),
+              "HTTP/1.1 413");
+  }
+  EXPECT_LT(edge.world.now() - began, seconds(1));
+  EXPECT_EQ(strict->body, "");
+  uint64_t failures = 0;
+  edge.snapshot->upstreams[0]->backends[0]->cell(0)->failures.ForEach(
+      [&failures](std::string_view, uint64_t count) { failures += count; });
+  EXPECT_EQ(failures, 0u);
+  EXPECT_EQ(edge.backends.size(), 1u);
+}
+
+TEST_F(Http2Backends, AnswersThatBeginWhileABodyWaitsForTheWindowArePassedOn) {
+  namespace wire = http2::wire;
+  EdgePeer* backend_end = nullptr;
+  uint32_t last = 0;
+  const auto strict = std::make_shared<ClosedWindow>([&](EdgePeer& of, uint32_t stream) {
+    backend_end = &of;
+    last = stream;
+    of.Send(wire::Headers(stream, wire::Block({{":status", "200"}}), wire::kEndHeaders) +
+            wire::Data(stream, "hello", stream == 1 ? wire::kEndStream : 0));
+  });
+  Speak();
+  edge.upstream().backends.front().address = Address(EdgeWorld::kBackend);
+  edge.on_backend = [strict](EdgePeer& peer) { strict->Serve(peer); };
+  edge.Start();
+  EXPECT_EQ(StatusOf(edge.Connect(), EdgeWorld::Get()), "HTTP/1.1 200");
+  const std::string body = std::string(3000, 'p');
+  // All of the body, or the beginning of it.
+  for (const size_t more : {size_t{0}, size_t{500}}) {
+    SCOPED_TRACE(more);
+    strict->body.clear();
+    EdgePeer& client = edge.Connect();
+    std::string head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ";
+    head += std::to_string(body.size() + more) + "\r\n\r\n";
+    client.Send(head + body);
+    ASSERT_TRUE(edge.RunUntil([&] { return client.received.ends_with("hello\r\n"); }, seconds(2)))
+        << client.received;
+    EXPECT_EQ(strict->body, "");
+    backend_end->Send(wire::WindowUpdate(last, 10'000));
+    ASSERT_TRUE(edge.RunUntil([&] { return strict->body == body; }, seconds(2)));
+    client.Send(std::string(more, 'q'));
+    ASSERT_TRUE(
+        edge.RunUntil([&] { return strict->body == body + std::string(more, 'q'); }, seconds(2)));
+    backend_end->Send(wire::Data(last, "done", wire::kEndStream));
+    ASSERT_TRUE(edge.RunUntil(
+        [&] { return client.received.ends_with("hello\r\n4\r\ndone\r\n0\r\n\r\n"); }, seconds(2)))
+        << client.received;
+  }
 }
 
 TEST_F(Http2Backends, TakeWebSockets) {

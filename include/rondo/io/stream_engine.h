@@ -24,7 +24,9 @@
 // A stream to a backend (of a connection that we joined): the same the other way round. Sends take
 // a request, receives give the answer; once all of that was taken, 0. A stream that the backend
 // gave up is -ECONNREFUSED where it says that it did nothing with the request (RFC 9113 §8.7), and
-// -ECONNRESET else; sends are -EPIPE from then on. Close resets what is not over (CANCEL). It is
+// -ECONNRESET else; sends are -EPIPE from then on. A send that began with the request's head, or what
+// of it is sent next, ends once with -EAGAIN where a head of the answer comes while it waits for the
+// backend's window: the rest can be sent as before, but the answer may be all that comes. Close resets what is not over (CANCEL). It is
 // over once the answer's framing says so and the request was sent whole: an END_STREAM that only
 // comes behind that (in an empty DATA frame, say) is waited for, without anybody above, so that
 // backends see no reset for every request.

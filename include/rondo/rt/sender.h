@@ -33,6 +33,12 @@ class Sender : public Cancelable {
     parts_[part_count_++] = iovec{const_cast<char*>(bytes), count};
   }
   bool empty() const { return part_count_ == 0; }
+  // Leaves out the first `bytes` of what was added, which are with the peer already. REQUIRES: more
+  // was added.
+  void Skip(uint64_t bytes) {
+    const bool left = Advance(static_cast<size_t>(bytes));
+    RONDO_CHECK(left);
+  }
 
   // Sends what was added: 0 once all of it was taken, or a negative errno (-ECANCELED: the token).
   // sent() says how many bytes went out in either case.
@@ -44,7 +50,7 @@ class Sender : public Cancelable {
         sender.sent_ = 0;
         sender.result_ = 0;
         if (token.cancelled()) {
-          sender.part_count_ = 0;
+          sender.part_count_ = sender.part_first_ = 0;
           sender.result_ = -ECANCELED;
           return true;
         }
