@@ -219,19 +219,20 @@ rt::Task<> WorkerUpstream::MakeTrunk(WorkerBackend& backend) {
 void WorkerUpstream::TrunkMade(BackendConnection& dialled) {
   WorkerBackend& backend = dialled.backend_;
   const uint32_t way = dialled.way_;
-  const Instant opened_at = dialled.opened_at_;
+  const Instant dialled_at = dialled.opened_at_;
   // Counted before the other is no longer.
   ++backend.uses;
   ++connections_;
   backend.cell().active.Add(1);
   const int fd = Detach(dialled);
+  // Its age counts from now: what takes longer to connect to than max_age is to serve all the same.
   auto* trunk =
-      new (loop_.frames().Allocate(sizeof(Trunk))) Trunk(backend, loop_.engine(), opened_at);
+      new (loop_.frames().Allocate(sizeof(Trunk))) Trunk(backend, loop_.engine(), loop_.Now());
   trunk->way = way;
   trunk->idle_timer.set_fire(&OnTrunkTimer);
   backend.trunks.PushBack(*trunk);
   backend.cell().opened.Add();
-  backend.cell().connect.Observe(loop_.Now() - opened_at);
+  backend.cell().connect.Observe(loop_.Now() - dialled_at);
   http2::SessionOptions options;
   options.role = http2::Role::kClient;
   options.streams_max = Trunk::kStreamsMax;

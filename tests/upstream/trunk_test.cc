@@ -198,6 +198,17 @@ TEST_F(Trunks, OneThatIsOldFinishesWhatItHas) {
   EXPECT_EQ(backend->open_connections(), 1u);
 }
 
+TEST_F(Trunks, OneThatTookLongerToMakeThanItMayGrowOldServesAllTheSame) {
+  pool.settings.keepalive.max_age = std::chrono::microseconds(1);
+  Start();
+  for (size_t i = 1; i <= 3; ++i) {
+    Ask();
+    RunUntilAsked();
+    EXPECT_EQ(Answered(), i);
+    EXPECT_EQ(backend->accepted(), i);
+  }
+}
+
 TEST_F(Trunks, AGoawayLeavesStreamsAndMovesRequests) {
   StartHolding();
   AskMany(3);
