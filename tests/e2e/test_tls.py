@@ -242,7 +242,7 @@ class BadClients(TlsTest):
         return self.client(rondo)
 
     def test_handshakes_that_break_off_anywhere(self):
-        rondo = self.start(self.backend())
+        rondo = self.start(self.backend(), workers=1)
         hello = self.hello()
         self.alive(rondo)  # a connection to the backend is kept from here on
         before = rondo.descriptors()
