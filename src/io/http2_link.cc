@@ -17,6 +17,8 @@ constexpr uint32_t kOutBytesMax = 64 * 1024;
 // for the other one to read must not come to that by bodies alone.
 constexpr size_t kUnsentInputMax = 256 * 1024;
 constexpr size_t kDiscardMax = 1024 * 1024;
+// For how many ticks what is ready waits for more, at the most.
+constexpr uint8_t kGatherMax = 3;
 
 }  // namespace
 
@@ -56,6 +58,7 @@ std::string_view StreamEngine::Link::scheme() const {
 }
 
 void StreamEngine::Link::Schedule() {
+  added_ = true;
   if (InWork::linked()) return;
   engine_.working_.PushBack(*this);
   engine_.Nudge();
@@ -201,10 +204,30 @@ void StreamEngine::Link::Work() {
     if (early_) Take(std::move(early_));
     Listen();
   }
-  if (session_ != nullptr) Flush();
-  if (session_ != nullptr) FinishIfOver();
-  if (over()) return Destroy();
+  if (Gathers()) {
+    InWork::Unlink();  // what has just begun has been scheduled by that
+    engine_.Gather(*this);
+  } else {
+    if (session_ != nullptr) Flush();
+    if (session_ != nullptr) FinishIfOver();
+    if (over()) return Destroy();
+  }
   if (std::exchange(changed_, false)) owner_.OnChange(*this);
+}
+
+// A worker that keeps up sees few events in a tick: sent at its end, most answers would go alone,
+// each with a record and a send of its own. So they wait for one more look at what has come, and
+// for another one as long as that adds to them. Requests are not made to wait: those of many
+// clients come in the same tick anyway.
+bool StreamEngine::Link::Gathers() {
+  const bool added = std::exchange(added_, false);
+  if (added && gathered_ < kGatherMax && open_ > 1 && options_.role == http2::Role::kServer &&
+      !ending_ && !send_.in_flight() && session_ != nullptr && session_->wants_fill()) {
+    ++gathered_;
+    return true;
+  }
+  gathered_ = 0;
+  return false;
 }
 
 void StreamEngine::Link::Flush() {

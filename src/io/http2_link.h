@@ -105,6 +105,8 @@ class StreamEngine::Link final : public Http2Connection,
   void WatchHead();
 
   // -- sending --
+  // What is to be sent waits for more.
+  bool Gathers();
   void Flush();
   static void OnSent(Op& op);
   void Sent();
@@ -150,6 +152,8 @@ class StreamEngine::Link final : public Http2Connection,
   uint32_t unfinished_head_ = 0;  // which one that is
   Instant due_ = kNever;
   const char* failure_ = nullptr;
+  uint8_t gathered_ = 0;  // ticks for which the next send has waited for more
+  bool added_ = false;    // scheduled since it was looked at
   bool started_ = false;
   bool changed_ = false;
   bool ending_ = false;       // no further stream begins

@@ -83,7 +83,13 @@ void StreamEngine::Run(Instant deadline) {
   } else {
     RunWithLists(deadline);
   }
+  working_.Splice(gathering_);
   if (!working_.empty()) Work();
+}
+
+void StreamEngine::Gather(Link& link) {
+  gathering_.PushBack(link);
+  Nudge();
 }
 
 // Behind all that a tick delivers, so that frames of all streams of a connection leave in one send.

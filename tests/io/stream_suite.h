@@ -259,6 +259,39 @@ TEST_P(StreamSuite, StreamsAreAnsweredInAnyOrder) {
   Finish();
 }
 
+TEST_P(StreamSuite, AnswersThatAreReadyOneBehindTheOtherLeaveTogether) {
+  namespace wire = http2::wire;
+  const Pair pair = MakePair();
+  Forget(pair.server);
+  TestOwner owner;
+  owner.connection = &streams().Start(pair.server, {}, {}, owner);
+  const std::string block = wire::Block(wire::Get());
+  SendAll(pair.client, wire::kHello + wire::Settings() + wire::Headers(1, block) +
+                           wire::Headers(3, block));
+  const int one = TakeStreamOf(owner);
+  const int other = TakeStreamOf(owner);
+  TestOp receive;
+  RunFor(std::chrono::milliseconds(5));
+  Receive(receive, pair.client);  // the server's settings
+  RunUntilDone(receive);
+  receive.bytes.clear();
+  Receive(receive, pair.client);
+  TestOp first;
+  TestOp second;
+  TestOp turn;
+  turn.then = [&](TestOp&) { Send(second, other, kOk); };
+  Send(first, one, kOk);
+  engine().Post(turn, 0);
+  RunUntilDone(receive);
+  EXPECT_NE(receive.bytes.find("ok"), receive.bytes.rfind("ok"));
+  RunUntil([&] { return first.done() && second.done(); });
+  CloseNow(one);
+  CloseNow(other);
+  CloseNow(pair.client);
+  RunUntil([&] { return owner.ended(); });
+  Finish();
+}
+
 TEST_P(StreamSuite, AClientThatGivesUpEndsTheServersReceive) {
   Join();
   const int asked = Ask(kGet);

@@ -171,6 +171,8 @@ class StreamEngine final : public Engine {
   int AddStream(Stream& stream);
   void RunWithLists(Instant deadline);
   void Work();
+  // It works again behind the next tick, which does not wait.
+  void Gather(Link& link);
   BufferRef TakeBuffer();
   void Park(Stream& stream);
   // Makes sure that the next Run looks at the lists below before it waits.
@@ -190,6 +192,7 @@ class StreamEngine final : public Engine {
   std::vector<uint32_t> free_;    // numbers
   StreamList parked_;             // receives that found no buffer
   WorkList working_;              // with something to send, to tell or to end
+  WorkList gathering_;            // whose send waits for what the next tick brings
   LinkList pausing_;              // between two GOAWAYs; in the order in which the pauses end
   LinkList closing_;              // likewise, of those that are to close
   Op nudge_;
